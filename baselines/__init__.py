@@ -1,0 +1,1 @@
+"""The baselines: one self-contained file a method."""

@@ -1,0 +1,68 @@
+"""One kind of head for every method: dense (DeepLab's four dilated branches) or a linear classifier on pooled features."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mtlbench.backbones.base import Architecture
+from mtlbench.tasks import Task
+
+DILATIONS = (6, 12, 18, 24)
+OUTPUT_STRIDE = 8
+
+
+class Head(nn.Module):
+    """Base of all heads. Costs are split by it: what lies in a Head counts as heads, the rest as backbone."""
+
+
+def dilations(side: int) -> tuple[int, ...]:
+    """6, 12, 18, 24, scaled down in proportion where the map's smaller side is 24 or less: beyond it lies only padding."""
+    return DILATIONS if side > DILATIONS[-1] else tuple(max(1, i * (side - 1) // 4) for i in (1, 2, 3, 4))
+
+
+class DenseHead(Head):
+    """Four parallel branches conv3x3(dilated)-ReLU-dropout-conv1x1-ReLU-dropout-conv1x1, summed (AdaShare's head).
+
+    (B, C, h, w) -> (B, outputs, h, w).
+    """
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, side: int, dropout: float) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(inputs, hidden, 3, padding=d, dilation=d),
+                nn.ReLU(inplace=True),
+                nn.Dropout(dropout),
+                nn.Conv2d(hidden, hidden, 1),
+                nn.ReLU(inplace=True),
+                nn.Dropout(dropout),
+                nn.Conv2d(hidden, outputs, 1),
+            )
+            for d in dilations(side)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *others = self.branches
+        total: Tensor = first(x)
+        for branch in others:
+            total = total + branch(x)
+        return total
+
+
+class LinearHead(Head):
+    """Global average pooling and one linear layer: (B, C, h, w) -> (B, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def make_head(task: Task, inputs: int, architecture: Architecture) -> Head:
+    """The head of a task on features with `inputs` channels."""
+    if not task.dense:
+        return LinearHead(inputs, task.channels)
+    side = min(architecture.shape[-2:]) // OUTPUT_STRIDE + 1  # the stem's pooling rounds up
+    return DenseHead(inputs, task.channels, architecture.head, side, architecture.dropout)

@@ -1,0 +1,73 @@
+"""A run's whole configuration, resolved: what it says is what was run, and its hash is the run's identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mtlbench.errors import ConfigError, unknown
+
+Selection = Literal["last", "best-val", "best-test-oracle"]
+Preset = Literal["quick", "standard", "paper"]
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run's numbers. No path, worker count or output folder is in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    options: dict[str, Any] = {}
+    dataset: str = "scenes"
+    data: dict[str, Any] = {}
+    tasks: tuple[str, ...] = Field(min_length=1)
+    preset: Preset = "quick"
+    seed: int = Field(0, ge=0)
+
+    backbone: str = "resnet18"
+    width: float = Field(1.0, gt=0, le=8)
+    head: int = Field(128, ge=4)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    init: Literal["kaiming", "normal"] = "kaiming"
+    batchnorm: Literal["domain", "shared"] = "domain"
+    pretrained: str | None = None  # "imagenet", or a file's content hash
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(16, ge=2)
+    budget: Literal["total", "final"] = "total"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: str = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1)  # share of a turn's steps with a linearly rising rate
+    weighting: Literal["fixed", "equal", "uncertainty", "dwa"] = "fixed"
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    selection: Selection = "last"
+    evaluations: int = Field(5, ge=1)  # validations in the final phase
+    role: Literal["study", "tune", "control"] = "study"
+
+    def identity(self, *more: str | None) -> str:
+        """The hash that names the run: of this configuration and of whatever else decides its numbers."""
+        data = [self.model_dump(mode="json"), *more]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
+
+    def folder(self, *more: str | None) -> str:
+        """The run's folder name."""
+        return f"{self.method}-{self.dataset}-s{self.seed}-{self.identity(*more)}"
+
+
+def parse(model: type[BaseModel], values: dict[str, Any], what: str) -> Any:
+    """`values` as a validated model. ConfigError names the key, what was given, and what is allowed or nearest."""
+    for key in values:
+        if key not in model.model_fields:
+            raise unknown(f"option of {what}", key, model.model_fields)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"])
+        raise ConfigError(f"{what}: '{where}' is {first.get('input')!r}: {first['msg']}") from error

@@ -1,0 +1,158 @@
+"""The contract of a data set, how it is split, and how a batch is drawn as a pure function of (seed, part, stream, draw)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from mtlbench.seeding import derive, generator
+from mtlbench.tasks import Task
+
+ALL = "all"
+"""The one stream of a data set whose inputs carry all labels."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs (B, *shape), and each labelled task's target: (B, H, W), (B, C, H, W) or (B,)."""
+
+    inputs: Tensor
+    targets: Mapping[str, Tensor]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Every tensor changed (moved to a device, say)."""
+        return Batch(change(self.inputs), {t: change(v) for t, v in self.targets.items()})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published row: its label, where it is printed, and its metrics {task: {metric: value}}."""
+
+    label: str
+    source: str
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+class DataOptions(BaseModel):
+    """Base of a data set's options, set by `--set dataset.option=value`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    val_fraction: float = 0.1
+
+
+class Dataset(ABC):
+    """Tasks, splits and items. Images are whole here; augmentation happens on batches.
+
+    A subclass sets, in its constructor: `tasks` (those asked for), `shape` (one training input), `streams` (input stream
+    -> the tasks it labels), `weights` (lambda of each task), `fingerprint` (of the content).
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type[DataOptions]] = DataOptions
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Study settings under each preset (steps, batch_size, width, head, lr ...); keys are RunConfig's."""
+    references: ClassVar[Sequence[Reference]] = ()
+
+    tasks: tuple[Task, ...]
+    shape: tuple[int, ...]
+    streams: Mapping[str, tuple[str, ...]]
+    weights: Mapping[str, float]
+    fingerprint: str
+    layout: str = ""
+
+    def __init__(self, options: DataOptions, root: Path | None, tasks: Sequence[str] | None) -> None:
+        self.options = options
+        self.root = root
+        self._parts: dict[tuple[str, str], np.ndarray] = {}
+
+    @abstractmethod
+    def size(self, split: str, stream: str) -> int:
+        """How many items lie in "train" (validation not yet carved out) or "test"."""
+
+    @abstractmethod
+    def items(self, split: str, stream: str, indices: Sequence[int]) -> Batch:
+        """Whole items of "train" or "test" as float inputs and targets."""
+
+    def augment(self, batch: Batch, random: torch.Generator) -> Batch:
+        """A batch as training sees it; every draw comes from `random`."""
+        return batch
+
+    def published_parts(self, stream: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """The data set's own 80/20 lists (indices into "train"), where it has them; validation is taken out after."""
+        return None
+
+    def indices(self, part: str, stream: str) -> np.ndarray:
+        """The items of a part ("train", "train-a", "train-b", "val", "test"): indices into "train" or "test"."""
+        key = (part, stream)
+        if key not in self._parts:
+            self._parts[key] = self._split(part, stream)
+        return self._parts[key]
+
+    def _split(self, part: str, stream: str) -> np.ndarray:
+        if part == "test":
+            return np.arange(self.size("test", stream))
+        count = self.size("train", stream)
+        val = spread_blocks(np.arange(count), self.options.val_fraction)
+        train = np.setdiff1d(np.arange(count), val)
+        if part == "val":
+            return val
+        if part == "train":
+            return train
+        published = self.published_parts(stream)
+        if published is not None:
+            return np.setdiff1d(published[part == "train-b"], val)
+        held = spread_blocks(train, 0.2)
+        return held if part == "train-b" else np.setdiff1d(train, held)
+
+    def load(self, part: str, stream: str, positions: Sequence[int]) -> Batch:
+        """Whole items at positions of a part."""
+        split = "test" if part == "test" else "train"
+        return self.items(split, stream, self.indices(part, stream)[np.asarray(positions)])
+
+
+def spread_blocks(items: np.ndarray, fraction: float, blocks: int = 10) -> np.ndarray:
+    """`fraction` of the items in contiguous blocks spread evenly, independent of any seed.
+
+    Neighbours (video frames of one room, say) stay on one side of the cut but for the blocks' edges. At least one item is
+    taken, and one left, wherever there are two.
+    """
+    count = len(items)
+    wanted = min(max(1, round(count * fraction)), count - 1) if count > 1 else 0
+    blocks = max(1, min(blocks, wanted))
+    chunks = np.array_split(items, blocks)
+    sizes = [wanted // blocks + (i < wanted % blocks) for i in range(blocks)]
+    taken = [chunk[(len(chunk) - n) // 2 :][:n] for chunk, n in zip(chunks, sizes, strict=True)]
+    return np.concatenate(taken) if wanted else items[:0]
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, part: str, stream: str, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng(derive("order", seed, part, stream, epoch)).permutation(count)
+
+
+def draw_positions(seed: int, part: str, stream: str, draw: int, batch_size: int, count: int) -> np.ndarray:
+    """Positions of the draw-th batch in an endless sequence of shuffled epochs; epochs follow without a gap."""
+    places = np.arange(draw * batch_size, (draw + 1) * batch_size)
+    return np.array([_order(seed, part, stream, int(p) // count, count)[p % count] for p in places])
+
+
+def draw_batch(dataset: Dataset, seed: int, part: str, stream: str, draw: int, batch_size: int) -> Batch:
+    """The draw-th training batch of a part, augmented: a pure function of its arguments."""
+    count = len(dataset.indices(part, stream))
+    positions = draw_positions(seed, part, stream, draw, batch_size, count)
+    batch = dataset.load(part, stream, positions.tolist())
+    return dataset.augment(batch, generator("augment", seed, part, stream, draw))
+
+
+def epoch_steps(dataset: Dataset, part: str, batch_size: int) -> int:
+    """Steps in one epoch of a part: of the largest stream, rounded up."""
+    return max(-(-len(dataset.indices(part, stream)) // batch_size) for stream in dataset.streams)

@@ -1,0 +1,57 @@
+"""Every error mtlbench raises on purpose: one line that names what was given, what is allowed and the nearest match."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MtlbenchError(Exception):
+    """Root of the tree; the command line prints it as one line and exits with 2."""
+
+
+class ConfigError(MtlbenchError):
+    """An option, flag or configuration file is wrong."""
+
+
+class UnknownName(ConfigError):
+    """A name that is not among those allowed."""
+
+
+class DataError(MtlbenchError):
+    """A data set on disk is missing, damaged or not what its layout promises; names the file."""
+
+
+class PluginError(MtlbenchError):
+    """A user's method or data set cannot be loaded or breaks the contract."""
+
+
+class RecordError(MtlbenchError):
+    """A record cannot be read or written."""
+
+
+class CheckpointError(MtlbenchError):
+    """A checkpoint or weights file does not fit."""
+
+
+class Diverged(MtlbenchError):
+    """A loss became NaN or infinite: the run ends here, the study goes on."""
+
+    def __init__(self, step: int, tasks: Iterable[str]) -> None:
+        self.step = step
+        self.tasks = tuple(tasks)
+        super().__init__(f"loss of {', '.join(self.tasks)} is not finite at step {step}")
+
+
+def unknown(what: str, given: str, allowed: Iterable[str]) -> UnknownName:
+    """The error for an unknown name: what was given, the nearest match, and all that is allowed."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return UnknownName(f"unknown {what} '{given}'{hint} (allowed: {', '.join(names) or 'none'})")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line: its type unless it is ours, and its text without line breaks."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, MtlbenchError) else f"{type(error).__name__}: {text}"

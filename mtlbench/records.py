@@ -1,0 +1,357 @@
+"""Records: one append-only JSON-lines file a run, the only source of tables, figures and pages. Needs no torch.
+
+A run's folder is `records/<method>-<dataset>-s<seed>-<hash>/`; its `record.jsonl` holds lines of the kinds below, in the
+order things happened. A reader survives a cut-off last line, drops what a resumed attempt had written past the point it
+resumed from, and takes the newest finished attempt (else the newest).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from mtlbench.errors import RecordError
+
+SCHEMA = 1
+FILE = "record.jsonl"
+
+Metrics = dict[str, dict[str, float | None]]  # task -> metric -> value; None where nothing was labelled
+
+
+class Line(BaseModel):
+    """One line. Unknown keys are kept out: a newer writer may add some without a new schema version."""
+
+    model_config = ConfigDict(extra="ignore")
+    attempt: int = 1
+
+
+class MetricInfo(BaseModel):
+    """A column: `higher` is better or lower is; one metric of a task is `primary`."""
+
+    name: str
+    unit: str
+    higher: bool
+    primary: bool = False
+
+
+class TaskInfo(BaseModel):
+    """A task as the tables need it; `derived` labels were computed from another task's labels."""
+
+    name: str
+    kind: str
+    channels: int
+    derived: bool = False
+    metrics: list[MetricInfo]
+
+
+class ReferenceInfo(BaseModel):
+    """A published row with its source."""
+
+    label: str
+    source: str
+    metrics: Metrics
+
+
+class Start(Line):
+    """What was run: the whole resolved configuration, and everything a table says about it."""
+
+    kind: Literal["start"] = "start"
+    schema_version: int = SCHEMA
+    time: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    method: str
+    dataset: str
+    seed: int
+    role: Literal["study", "tune", "control"] = "study"
+    anchor: Literal["independent", "shared"] | None = None
+    config: dict[str, Any]
+    tasks: list[TaskInfo]
+    streams: list[str] = ["all"]
+    reference: list[ReferenceInfo] = []
+    phases: list[dict[str, Any]] = []
+    environment: dict[str, Any] = {}
+    fingerprint: str = ""
+    layout: str = ""
+    command: str = ""
+
+
+class Log(Line):
+    """Training losses (means since the last log line) and the method's own quantities."""
+
+    kind: Literal["log"] = "log"
+    step: int
+    phase: str
+    losses: dict[str, float | None]
+    values: dict[str, float | None] = {}
+
+
+class Eval(Line):
+    """A whole split evaluated. Purposes: "curve" while training, "phase" at a scored phase's end, "final" what is
+    deployed, "constant" the constant predictor, "oracle" where the test split was used to choose."""
+
+    kind: Literal["eval"] = "eval"
+    step: int
+    phase: str = ""
+    split: Literal["val", "test"]
+    purpose: Literal["curve", "phase", "final", "constant", "oracle"]
+    metrics: Metrics
+    losses: dict[str, float | None] = {}
+    skill: dict[str, float | None] = {}
+    score: float | None = None
+
+
+class Resume(Line):
+    """The attempt went on from `step`: what it had written past that step does not count."""
+
+    kind: Literal["resume"] = "resume"
+    step: int
+
+
+class Parameters(BaseModel):
+    """Counts on the deployed network; `ratio` is backbone over one plain backbone (hard sharing's)."""
+
+    backbone: int
+    heads: int
+    total: int
+    ratio: float
+
+
+class Macs(BaseModel):
+    """Multiply-adds for one input at the study's size."""
+
+    backbone: float
+    heads: float
+    total: float
+    each: dict[str, float] = {}  # every task alone
+    own_pass: float = 0.0  # every task in a pass of its own: the papers' figure
+    backbone_own_pass: float = 0.0
+
+
+class Latency(BaseModel):
+    """Milliseconds for one input, all tasks: median and the quartiles around it."""
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    repeats: int
+    batch: int = 1
+    threads: int = 1
+
+
+class Cost(Line):
+    """What the deployed network costs; `uncounted` operators ran but are not in the MACs."""
+
+    kind: Literal["cost"] = "cost"
+    parameters: Parameters
+    macs: Macs
+    flops: float
+    uncounted: list[str] = []
+    latency: Latency | None = None
+    peak_memory: int | None = None  # bytes
+
+
+class ArtefactLine(Line):
+    """A file in the run's folder: a policy, a model, the test split's per-image statistics."""
+
+    kind: Literal["artefact"] = "artefact"
+    name: str
+    path: str
+
+
+class End(Line):
+    """How it ended. `timing` splits the seconds of training: forward, backward, optimizer, data, other."""
+
+    kind: Literal["end"] = "end"
+    status: Literal["finished", "failed", "diverged"]
+    reason: str = ""
+    step: int = 0
+    deployed_step: int = 0
+    selection: str = "last"
+    seconds: float = 0.0
+    training_flops: float = 0.0
+    timing: dict[str, float] = {}
+    notes: dict[str, Any] = {}
+
+
+AnyLine = Annotated[Start | Log | Eval | Resume | Cost | ArtefactLine | End, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
+
+
+@dataclass
+class Run:
+    """One run as read: the attempt that counts."""
+
+    folder: Path
+    start: Start
+    logs: list[Log] = field(default_factory=list)
+    evals: list[Eval] = field(default_factory=list)
+    cost: Cost | None = None
+    artefacts: list[ArtefactLine] = field(default_factory=list)
+    end: End | None = None
+
+    @property
+    def status(self) -> str:
+        """"finished", "diverged", "failed", or "unfinished" where the record has no end."""
+        return self.end.status if self.end else "unfinished"
+
+    def final(self, split: str = "test") -> Eval | None:
+        """The evaluation of what was deployed."""
+        return next((e for e in reversed(self.evals) if e.purpose == "final" and e.split == split), None)
+
+    def constant(self, split: str = "test") -> Eval | None:
+        """The constant predictor on the same split."""
+        return next((e for e in reversed(self.evals) if e.purpose == "constant" and e.split == split), None)
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN: non-finite numbers become null, in nested data too."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value
+
+
+class Writer:
+    """Appends lines to one record; each line is one write, so that two processes or a kill never mix or split two."""
+
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self.folder = folder
+        self.attempt = attempt
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._mend()
+        except OSError as error:
+            raise RecordError(f"cannot write the record in '{folder}': {error.strerror or error}") from error
+
+    def write(self, line: Line) -> None:
+        """Append a line of this attempt and hand it to the disk."""
+        data = finite(line.model_copy(update={"attempt": self.attempt}).model_dump(mode="python"))
+        self._append((json.dumps(data, allow_nan=False, separators=(",", ":")) + "\n").encode())
+
+    def _append(self, data: bytes) -> None:
+        try:
+            handle = os.open(self.folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, data)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise RecordError(f"cannot write the record in '{self.folder}': {error.strerror or error}") from error
+
+    def _mend(self) -> None:
+        """End a line that a kill cut off, so that ours starts on its own."""
+        path = self.folder / FILE
+        if path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+            self._append(b"\n")
+
+
+def read_lines(path: Path) -> list[AnyLine]:
+    """All whole lines of a record; a damaged one that is not the last of an attempt is a RecordError naming it."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"cannot read record '{path}': {error.strerror or error}") from error
+    lines: list[AnyLine] = []
+    texts = raw.split(b"\n")
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            continue
+        try:
+            data = json.loads(text.decode("utf-8"))
+        except ValueError as error:
+            if number == len(texts) or _starts_anew(texts[number]):
+                continue  # cut off by a kill; whoever went on wrote a resume or start line next
+            raise RecordError(f"record '{path}' line {number} is damaged: {error}") from error
+        lines.append(_validate(data, path, number))
+    return lines
+
+
+def _starts_anew(text: bytes) -> bool:
+    return not text.strip() or b'"kind":"resume"' in text or b'"kind":"start"' in text or b'"kind":"end"' in text
+
+
+def _validate(data: Any, path: Path, number: int) -> AnyLine:
+    version = data.get("schema_version", SCHEMA) if isinstance(data, dict) else SCHEMA
+    if version != SCHEMA:
+        hint = "written by a newer mtlbench: update this one" if version > SCHEMA else "written by an older mtlbench"
+        raise RecordError(f"record '{path}' has schema version {version}, this mtlbench reads {SCHEMA} ({hint})")
+    try:
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"])
+        raise RecordError(f"record '{path}' line {number}: {where}: {first['msg']}") from error
+
+
+def read_run(folder: Path) -> Run:
+    """The run of a folder: its newest finished attempt, else its newest."""
+    lines = read_lines(folder / FILE)
+    runs = [run for run in (_fold(folder, lines, a) for a in _attempts(lines)) if run is not None]
+    if not runs:
+        raise RecordError(f"record '{folder / FILE}' has no start line")
+    finished = [run for run in runs if run.status == "finished"]
+    return (finished or runs)[-1]
+
+
+def _attempts(lines: list[AnyLine]) -> list[int]:
+    return sorted({line.attempt for line in lines})
+
+
+def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
+    run: Run | None = None
+    for line in lines:
+        if line.attempt != attempt:
+            continue
+        if isinstance(line, Start):
+            run = run or Run(folder, line)
+        elif run is None:
+            continue
+        elif isinstance(line, Resume):
+            run.logs = [x for x in run.logs if x.step <= line.step]
+            run.evals = [x for x in run.evals if x.step <= line.step]
+            run.cost, run.end, run.artefacts = None, None, []
+        elif isinstance(line, Log):
+            run.logs.append(line)
+        elif isinstance(line, Eval):
+            run.evals.append(line)
+        elif isinstance(line, Cost):
+            run.cost = line
+        elif isinstance(line, ArtefactLine):
+            run.artefacts.append(line)
+        elif isinstance(line, End):
+            run.end = line
+    return run
+
+
+def last_attempt(folder: Path) -> int:
+    """The number of the newest attempt in a record; 0 where there is none yet."""
+    return max(_attempts(read_lines(folder / FILE)), default=0) if (folder / FILE).exists() else 0
+
+
+def record_folders(results: Path) -> Iterator[Path]:
+    """Every run's folder under a results folder, in the order of their names."""
+    root = results / "records"
+    if root.is_dir():
+        yield from (path.parent for path in sorted(root.glob(f"*/{FILE}")))
+
+
+def read_all(results: Path) -> tuple[list[Run], list[str]]:
+    """Every readable run, and one line for each record that is not: none is dropped silently."""
+    runs, problems = [], []
+    for folder in record_folders(results):
+        try:
+            runs.append(read_run(folder))
+        except RecordError as error:
+            problems.append(str(error))
+    return runs, problems
