@@ -1,26 +1,22 @@
 """Metrics over a whole split, from sums that each image contributes: never an average of batch averages.
 
 `statistics` gives one row of sufficient statistics an image; rows add up, over batches, splits or bootstrap resamples,
-and `summarise` turns a sum into the metrics. Percentages are in 0..100, angles in degrees.
+and `summaries.summarise` turns a sum into the metrics.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mtlbench.losses import labelled, to_label
-from mtlbench.tasks import VOID, Task
+from mtlbench.summaries import ANGLE_BIN, ANGLES, DELTAS, HISTOGRAM
+from mtlbench.tasks import Task
 
 MIN_DEPTH = 1e-3
-ANGLE_BIN = 0.05  # degrees: the median's resolution
-ANGLES = (11.25, 22.5, 30.0)
-DELTAS = (1.25, 1.25**2, 1.25**3)
-HISTOGRAM = "angle_histogram"
 
 Statistics = dict[str, Tensor]
 
@@ -36,40 +32,6 @@ def statistics(task: Task, prediction: Tensor, target: Tensor) -> Statistics:
     error = torch.where(mask, (prediction - target).abs().mean(1), 0.0)
     sums = {"count": _per_image(mask), "abs": _per_image(error)}
     return sums | _depth(prediction, target, mask) if task.kind == "depth" else sums
-
-
-def summarise(task: Task, sums: Mapping[str, Tensor]) -> dict[str, float]:
-    """The metrics of a task from summed statistics, each (k,); NaN for all of them where nothing was labelled."""
-    if task.kind == "segmentation":
-        return _summarise_segmentation(sums)
-    count = float(sums["count"][0])
-    if count == 0:
-        return {m.name: math.nan for m in task.metrics}
-    if task.kind == "classification":
-        return {"accuracy": 100 * float(sums["intersection"].sum()) / count}
-    if task.kind == "normals":
-        shares = 100 * sums["within"] / count
-        return {
-            "mean_angle": float(sums["angle"][0]) / count,
-            "median_angle": histogram_median(sums[HISTOGRAM]) if HISTOGRAM in sums else math.nan,
-            **{f"within_{a:g}": float(s) for a, s in zip(ANGLES, shares, strict=True)},
-        }
-    mean = float(sums["abs"][0]) / count
-    if task.kind != "depth":
-        return {"error": mean}
-    deltas = 100 * sums["delta"] / count
-    names = ("delta_1.25", "delta_1.25^2", "delta_1.25^3")
-    relative = float(sums["relative"][0]) / count
-    return {"abs_error": mean, "rel_error": relative, **{n: float(d) for n, d in zip(names, deltas, strict=True)}}
-
-
-def histogram_median(histogram: Tensor) -> float:
-    """The median of angles from their histogram (bins of ANGLE_BIN degrees), linear inside its bin."""
-    cumulative = histogram.cumsum(0)
-    half = float(cumulative[-1]) / 2
-    index = int(torch.searchsorted(cumulative, torch.tensor(half, dtype=cumulative.dtype)))
-    before = float(cumulative[index - 1]) if index else 0.0
-    return ANGLE_BIN * (index + (half - before) / max(float(histogram[index]), 1.0))
 
 
 def _per_image(values: Tensor) -> Tensor:
@@ -92,16 +54,6 @@ def _classes(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> St
         "predicted": count(guess, mask),
         "count": mask.view(batch, -1).sum(1, dtype=torch.float64).unsqueeze(1),
     }
-
-
-def _summarise_segmentation(sums: Mapping[str, Tensor]) -> dict[str, float]:
-    """mIoU over the classes present in the ground truth, a class that is never hit counting 0, and pixel accuracy."""
-    hit, truth, predicted = sums["intersection"], sums["truth"], sums["predicted"]
-    present = truth > 0
-    if not bool(present.any()):
-        return {"miou": math.nan, "pixel_accuracy": math.nan}
-    iou = hit[present] / (truth + predicted - hit)[present]
-    return {"miou": 100 * float(iou.mean()), "pixel_accuracy": 100 * float(hit.sum() / truth.sum())}
 
 
 def _angles(prediction: Tensor, target: Tensor, mask: Tensor) -> Statistics:
@@ -173,6 +125,3 @@ class ConstantPredictor:
         if not self.task.dense:
             return value.expand(shape)
         return value.view(1, -1, 1, 1).expand(*shape, *target.shape[-2:])
-
-
-__all__ = ["VOID", "ConstantPredictor", "Statistics", "histogram_median", "statistics", "summarise"]
