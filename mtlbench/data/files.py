@@ -1,0 +1,173 @@
+"""Reading helpers of the data sets: a damaged, missing or unexpected file is one DataError that names it.
+
+Headers are judged before anything is allocated, pickles are never loaded, and no listed path leaves the data folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import numpy as np
+from PIL import Image
+
+from mtlbench.errors import DataError, one_line
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+MAX_PIXELS = 1 << 26
+MAX_TEXT = 1 << 28  # bytes of a list or text file
+_KINDS = {"f": "real", "i": "integer", "u": "unsigned integer", "b": "boolean"}
+
+
+def bad(path: Path, given: str, expected: str) -> NoReturn:
+    """Raise the one kind of error a reader knows."""
+    raise DataError(f"'{path}': {given} (expected: {expected})")
+
+
+def folder(root: Path | None, name: str, expected: str) -> Path:
+    """The data folder; DataError where none was named or it does not exist."""
+    if root is None:
+        raise DataError(f"data set '{name}' needs its folder: --data-dir DIR (expected: {expected})")
+    if not root.is_dir():
+        bad(root, "no such folder", f"{name}'s data, {expected}")
+    return root
+
+
+def inside(root: Path, relative: object, listing: Path) -> Path:
+    """The file a list names, as a path under `root`; whether it exists is not looked at."""
+    if not isinstance(relative, str) or not relative or "\0" in relative:
+        bad(listing, f"names {str(relative)[:80]!r}", "paths relative to its folder")
+    clean = os.path.normpath(relative)
+    if os.path.isabs(clean) or clean.split(os.sep)[0] == "..":
+        bad(listing, f"names '{relative[:200]}', which lies outside the folder", "paths relative to its folder")
+    return root / clean
+
+
+def require(path: Path, expected: str) -> Path:
+    """`path` if it is a file."""
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise DataError(f"'{path}': {error.strerror} (expected: {expected})") from error
+    if not found:
+        bad(path, "no such file", expected)
+    return path
+
+
+def _open(path: Path, expected: str) -> IO[bytes]:
+    try:
+        return require(path, expected).open("rb")
+    except OSError as error:
+        raise DataError(f"'{path}': {error.strerror} (expected: {expected})") from error
+
+
+def text(path: Path, expected: str) -> str:
+    """A whole text file; bytes that are not UTF-8 become replacement characters."""
+    with _open(path, expected) as file:
+        data = file.read(MAX_TEXT + 1)
+    if len(data) > MAX_TEXT:
+        bad(path, f"more than {MAX_TEXT} bytes", expected)
+    if b"\0" in data:
+        bad(path, "binary content", expected)
+    return data.decode("utf-8", errors="replace")
+
+
+def load_json(path: Path, expected: str) -> Any:
+    """A JSON file's content."""
+    try:
+        return json.loads(text(path, expected))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"'{path}': not JSON, {one_line(error)} (expected: {expected})") from error
+
+
+def groups(path: Path, content: Any, key: str, width: int) -> list[list[Any]]:
+    """The list `key` of a JSON listing: groups of `width` paths."""
+    expected = f'{{"{key}": [[{width} paths], ...]}}'
+    if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        bad(path, f"no list '{key}'", expected)
+    rows: list[Any] = content[key]
+    for row in rows:
+        if not isinstance(row, list) or len(row) != width:
+            bad(path, f"'{key}' holds {str(row)[:120]}", expected)
+    if not rows:
+        bad(path, f"list '{key}' is empty", expected)
+    return rows
+
+
+def photo(path: Path, size: tuple[int, int] | None = None) -> Array:
+    """A picture as RGB: uint8 (H, W, 3)."""
+    return _decode(path, size, None)
+
+
+def label_image(path: Path, modes: Sequence[str], size: tuple[int, int] | None = None) -> Array:
+    """A picture's own values, unconverted; its mode has to be one of PIL's `modes`."""
+    return _decode(path, size, modes)
+
+
+def _decode(path: Path, size: tuple[int, int] | None, modes: Sequence[str] | None) -> Array:
+    what = f"a {'x'.join(map(str, size))} image (height x width)" if size else "an image"
+    with _open(path, what) as file:
+        try:
+            with Image.open(file) as picture:
+                _check_picture(path, picture, size, modes, what)
+                return np.array(picture.convert("RGB") if modes is None else picture)
+        except DataError:
+            raise
+        except Exception as error:  # the bytes may be anything, and PIL raises of every kind
+            raise DataError(f"'{path}': no readable image, {_short(error)} (expected: {what})") from error
+
+
+def _check_picture(
+    path: Path, picture: Image.Image, size: tuple[int, int] | None, modes: Sequence[str] | None, what: str
+) -> None:
+    given = f"{picture.height}x{picture.width} (mode {picture.mode})"
+    if size is not None and (picture.height, picture.width) != size:
+        bad(path, given, what)
+    if picture.height * picture.width > MAX_PIXELS:
+        bad(path, given, f"at most {MAX_PIXELS} pixels")
+    if modes is not None and picture.mode not in modes:
+        bad(path, given, f"mode {' or '.join(modes)}")
+
+
+def array(path: Path, kinds: str, shape: tuple[int | None, ...]) -> Array:
+    """A .npy file's array: its dtype's kind is one of `kinds`, its shape is `shape` (None: any length)."""
+    wanted = "x".join("?" if n is None else str(n) for n in shape)
+    what = f"a {wanted} .npy array of {' or '.join(_KINDS[k] for k in kinds)} numbers"
+    with _open(path, what) as file:
+        try:
+            header = _npy_header(file)
+            start = file.tell()
+            left = os.fstat(file.fileno()).st_size - start
+        except Exception as error:  # the bytes may be anything
+            raise DataError(f"'{path}': no .npy array, {_short(error)} (expected: {what})") from error
+        given, fortran, dtype = header
+        if dtype.kind not in kinds:
+            bad(path, f"dtype {dtype}", what)
+        if len(given) != len(shape) or any(w is not None and g != w for g, w in zip(given, shape, strict=True)):
+            bad(path, f"shape {'x'.join(map(str, given)) or 'of a scalar'}", what)
+        count = int(np.prod([int(n) for n in given], dtype=object))
+        if count * dtype.itemsize != left:
+            bad(path, f"{left} bytes where its header promises {count * dtype.itemsize}", what)
+        values = np.frombuffer(file.read(left), dtype)
+    return values.reshape(given[::-1]).T if fortran else values.reshape(given)
+
+
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"format version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject or dtype.fields is not None or dtype.itemsize == 0:
+        raise ValueError(f"dtype {dtype}")
+    if any(n < 0 for n in shape):
+        raise ValueError(f"shape {shape}")
+    return shape, fortran, dtype
+
+
+def _short(error: BaseException) -> str:
+    return one_line(error)[:200]
