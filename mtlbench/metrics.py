@@ -61,7 +61,7 @@ def _angles(prediction: Tensor, target: Tensor, mask: Tensor) -> Statistics:
     cosine = F.cosine_similarity(prediction.double(), truth.double(), dim=1).clamp(-1, 1)
     angle = torch.rad2deg(torch.acos(cosine))  # (B, H, W)
     within = torch.stack([_per_image(mask & (angle < limit)) for limit in ANGLES], 1).squeeze(2)
-    bins = int(round(180 / ANGLE_BIN))
+    bins = round(180 / ANGLE_BIN)
     index = (angle / ANGLE_BIN).long().clamp(max=bins - 1)
     index += torch.arange(len(angle), device=angle.device).view(-1, 1, 1) * bins
     histogram = torch.bincount(index[mask], minlength=len(angle) * bins).view(len(angle), bins).double()

@@ -73,7 +73,8 @@ class Start(Line):
     anchor: Literal["independent", "shared"] | None = None
     config: dict[str, Any]
     tasks: list[TaskInfo]
-    streams: list[str] = ["all"]
+    streams: dict[str, list[str]] = {}  # input stream -> the tasks it labels
+    shape: list[int] = []  # of one input
     reference: list[ReferenceInfo] = []
     phases: list[dict[str, Any]] = []
     environment: dict[str, Any] = {}
@@ -198,7 +199,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """"finished", "diverged", "failed", or "unfinished" where the record has no end."""
+        """ "finished", "diverged", "failed", or "unfinished" where the record has no end."""
         return self.end.status if self.end else "unfinished"
 
     def final(self, split: str = "test") -> Eval | None:
@@ -296,12 +297,18 @@ def _validate(data: Any, path: Path, number: int) -> AnyLine:
 
 def read_run(folder: Path) -> Run:
     """The run of a folder: its newest finished attempt, else its newest."""
+    runs = read_attempts(folder)
+    finished = [run for run in runs if run.status == "finished"]
+    return (finished or runs)[-1]
+
+
+def read_attempts(folder: Path) -> list[Run]:
+    """Every attempt of a folder's run, oldest first; a record without any start line is a RecordError."""
     lines = read_lines(folder / FILE)
     runs = [run for run in (_fold(folder, lines, a) for a in _attempts(lines)) if run is not None]
     if not runs:
         raise RecordError(f"record '{folder / FILE}' has no start line")
-    finished = [run for run in runs if run.status == "finished"]
-    return (finished or runs)[-1]
+    return runs
 
 
 def _attempts(lines: list[AnyLine]) -> list[int]:
@@ -319,7 +326,7 @@ def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
             continue
         elif isinstance(line, Resume):
             run.logs = [x for x in run.logs if x.step <= line.step]
-            run.evals = [x for x in run.evals if x.step <= line.step]
+            run.evals = [x for x in run.evals if x.step <= line.step and x.purpose not in ("final", "constant")]
             run.cost, run.end, run.artefacts = None, None, []
         elif isinstance(line, Log):
             run.logs.append(line)

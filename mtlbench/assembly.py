@@ -1,0 +1,110 @@
+"""From a request to the parts of a run: data set, method, build, phases, and the folder that all of these name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mtlbench import plugins
+from mtlbench.backbones import Architecture, Build
+from mtlbench.backbones.build import pretrained_weights
+from mtlbench.config import RunConfig, parse
+from mtlbench.data.base import Dataset, epoch_steps
+from mtlbench.errors import PluginError
+from mtlbench.method import Budget, Method, Phase
+from mtlbench.plan import resolve_phases
+
+PARTS = ("train", "train-a", "train-b")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run as asked for: its configuration, and what does not decide its numbers (paths, threads, device index)."""
+
+    config: RunConfig
+    method: str  # a registered name, file.py:Class or package.module:Class
+    dataset: str
+    out: str
+    data_dir: str | None = None
+    weights: str | None = None  # a file of pretrained weights
+    device: str = "cpu"
+    threads: int = 1
+    force: bool = False
+    command: str = ""
+
+
+@lru_cache(maxsize=4)
+def _dataset(
+    spec: str, options: tuple[tuple[str, Any], ...], root: str | None, tasks: tuple[str, ...] | None
+) -> Dataset:
+    kind = plugins.load("datasets", spec)
+    if not (isinstance(kind, type) and issubclass(kind, Dataset)):
+        raise PluginError(f"'{spec}' is no data set (a subclass of mtlbench.data.base.Dataset is expected)")
+    parsed = parse(kind.Options, dict(options), f"data set '{kind.name}'")
+    return kind(parsed, Path(root) if root else None, tasks)
+
+
+def open_dataset(spec: str, options: Mapping[str, Any], data_dir: str | None, tasks: Sequence[str] | None) -> Dataset:
+    """The data set behind a spec, with these options and tasks; kept for the process."""
+    return _dataset(spec, tuple(sorted(options.items())), data_dir, None if tasks is None else tuple(tasks))
+
+
+def open_method(spec: str) -> type[Method]:
+    """The method class behind a spec."""
+    kind = plugins.load("methods", spec)
+    if not (isinstance(kind, type) and issubclass(kind, Method) and getattr(kind, "name", None)):
+        raise PluginError(f"'{spec}' is no method (a subclass of mtlbench.method.Method with a `name` is expected)")
+    return kind
+
+
+class Parts:
+    """What a request is made of, built on demand."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.config = request.config
+        self.kind = open_method(request.method)
+        self.dataset = open_dataset(request.dataset, self.config.data, request.data_dir, self.config.tasks)
+
+    @cached_property
+    def identity(self) -> tuple[str | None, ...]:
+        """What decides the numbers beside the configuration: plugins' sources, the data, the kind of device."""
+        sources = (plugins.source_hash(self.request.method), plugins.source_hash(self.request.dataset))
+        return (*sources, self.dataset.fingerprint, self.request.device.split(":")[0])
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the record lies."""
+        return Path(self.request.out) / "records" / self.config.folder(*self.identity)
+
+    @cached_property
+    def maker(self) -> Any:
+        """The backbone's maker."""
+        return plugins.load("backbones", self.config.backbone)
+
+    @cached_property
+    def _weights(self) -> tuple[Mapping[str, Tensor] | None, str]:
+        if self.config.pretrained is None:
+            return None, ""
+        return pretrained_weights(self.config.backbone, self.request.weights)
+
+    def build(self) -> Build:
+        """A fresh maker of parts."""
+        c = self.config
+        architecture = Architecture(c.backbone, self.dataset.shape, c.width, c.head, c.dropout, c.init, c.batchnorm)
+        return Build(architecture, self.maker, c.seed, tuple(self.dataset.streams), *self._weights)
+
+    def method(self) -> Method:
+        """The method at its initial weights, the same every time."""
+        options = parse(self.kind.Options, dict(self.config.options), f"method '{self.config.method}'")
+        return self.kind(options, self.build(), self.dataset.tasks)
+
+    def phases(self, method: Method) -> tuple[Phase, ...]:
+        """The method's phases under the budget."""
+        epoch = {p: epoch_steps(self.dataset, p, self.config.batch_size) for p in PARTS}
+        return resolve_phases(method.phases, Budget(self.config.steps, epoch), self.config.budget == "final")

@@ -1,0 +1,197 @@
+"""What a network costs as it would be deployed: parameters, multiply-adds, latency and peak memory.
+
+One MAC is half a FLOP of torch's counter, which counts convolutions and matrix products; everything else that ran is
+named in `uncounted`. What lies in a `Head` counts as heads, all else as backbone.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from mtlbench.backbones import Architecture, Build, Head
+from mtlbench.backbones.build import Maker
+from mtlbench.method import Method
+from mtlbench.records import Cost, Latency, Macs, Parameters
+from mtlbench.tasks import Task
+
+Streams = Mapping[str, Sequence[str]]  # input stream -> the tasks it serves
+
+
+def parameters(network: nn.Module, plain_backbone: int) -> Parameters:
+    """Parameter counts; `plain_backbone` is one backbone's, hard sharing's."""
+    in_heads = {id(p) for m in network.modules() if isinstance(m, Head) for p in m.parameters()}
+    counts = {True: 0, False: 0}
+    for parameter in network.parameters():
+        counts[id(parameter) in in_heads] += parameter.numel()
+    backbone, heads = counts[False], counts[True]
+    return Parameters(backbone=backbone, heads=heads, total=backbone + heads, ratio=backbone / plain_backbone)
+
+
+class _Operators(TorchDispatchMode):
+    """Names the operators that ran, views aside, and tracks the most memory alive at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.now = self.peak = 0
+        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.names.add(str(func.overloadpacket).removeprefix("aten."))
+        for value in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(value, Tensor):
+                self._hold(value.untyped_storage())
+        return result
+
+    def _hold(self, storage: Any) -> None:
+        if storage in self._seen:
+            return
+        self._seen.add(storage)
+        size = storage.nbytes()
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._release, size)
+
+    def _release(self, size: int) -> None:
+        self.now -= size
+
+
+def _count(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> tuple[float, float]:
+    """MACs of one pass over the given streams: in the heads, and in all."""
+    in_heads = [0]
+    before: list[int] = []
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+
+        def enter(module: nn.Module, args: Any) -> None:
+            before.append(counter.get_total_flops())
+
+        def leave(module: nn.Module, args: Any, output: Any) -> None:
+            in_heads[0] += counter.get_total_flops() - before.pop()
+
+        heads = [m for m in network.modules() if isinstance(m, Head)]
+        handles = [h for m in heads for h in (m.register_forward_pre_hook(enter), m.register_forward_hook(leave))]
+        try:
+            _run(network, build, inputs, streams)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return in_heads[0] / 2, counter.get_total_flops() / 2
+
+
+def _run(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> None:
+    for stream, tasks in streams.items():
+        build.stream = stream
+        network(inputs[stream], tuple(tasks))
+
+
+def macs(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> Macs:
+    """MACs for one input a stream: all tasks at once (shared work once), each task alone, each in its own pass."""
+    heads, total = _count(network, build, inputs, streams)
+    alone = {t: _count(network, build, inputs, {s: (t,)}) for s, tasks in streams.items() for t in tasks}
+    return Macs(
+        backbone=total - heads,
+        heads=heads,
+        total=total,
+        each={t: all_ for t, (_, all_) in alone.items()},
+        own_pass=sum(all_ for _, all_ in alone.values()),
+        backbone_own_pass=sum(all_ - in_heads for in_heads, all_ in alone.values()),
+    )
+
+
+@torch.inference_mode()
+def latency(
+    network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams, seconds: float = 1.0
+) -> Latency:
+    """Milliseconds of one pass for all tasks: warmed up, synchronised, the median and quartiles of up to 100 repeats."""
+    device = next(iter(inputs.values())).device
+    times: list[float] = []
+    begun = time.perf_counter()
+    while len(times) < 13 or (len(times) < 103 and time.perf_counter() - begun < seconds):
+        start = time.perf_counter()
+        _run(network, build, inputs, streams)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(1e3 * (time.perf_counter() - start))
+    low, median, high = np.percentile(times[3:], [25, 50, 75])
+    repeats, threads = len(times) - 3, torch.get_num_threads()
+    return Latency(median_ms=median, low_ms=low, high_ms=high, repeats=repeats, threads=threads)
+
+
+@torch.no_grad()  # under inference_mode composite operators would not be taken apart
+def trace(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> tuple[list[str], int]:
+    """Operators that ran without being counted, and the peak bytes of one pass: parameters, inputs and features."""
+    from torch.utils.flop_counter import flop_registry
+
+    counted = {str(packet).removeprefix("aten.") for packet in flop_registry}
+    with _Operators() as operators:
+        _run(network, build, inputs, streams)
+    weights = sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers(), *inputs.values()])
+    return sorted(operators.names - counted), weights + operators.peak
+
+
+def measure(
+    network: nn.Module,
+    build: Build,
+    streams: Streams,
+    shape: Sequence[int],
+    plain_backbone: int,
+    device: str = "cpu",
+    timed: bool = True,
+) -> Cost:
+    """All costs of a deployed network on one input of `shape` a stream; its mode is restored."""
+    training = network.training
+    network.eval()
+    inputs = {s: example(shape, device) for s in streams}
+    uncounted, peak = trace(network, build, inputs, streams)
+    counted = macs(network, build, inputs, streams)
+    cost = Cost(
+        parameters=parameters(network, plain_backbone),
+        macs=counted,
+        flops=2 * counted.total,
+        uncounted=uncounted,
+        latency=latency(network, build, inputs, streams) if timed else None,
+        peak_memory=peak,
+    )
+    network.train(training)
+    return cost
+
+
+def example(shape: Sequence[int], device: str = "cpu") -> Tensor:
+    """One input of a shape: an image (1, 3, H, W), or characters (1, L)."""
+    if len(shape) == 1:
+        return torch.zeros(1, *shape, dtype=torch.long, device=device)
+    x = torch.zeros(1, *shape, device=device)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def plain_backbone_parameters(build: Build) -> int:
+    """Parameters of one plain backbone of the study: the denominator of every parameter ratio."""
+    return sum(p.numel() for p in build.backbone().parameters())
+
+
+def estimate(
+    method: type[Method],
+    options: Any,
+    tasks: Sequence[Task],
+    architecture: Architecture,
+    maker: Maker,
+    streams: Streams | None = None,
+    timed: bool = True,
+) -> Cost:
+    """The costs of an untrained method, without data: all tasks on one input unless `streams` says otherwise."""
+    streams = streams or {"all": [t.name for t in tasks]}
+    build = Build(architecture, maker, seed=0, streams=tuple(streams))
+    network = copy.deepcopy(method(options, build, tasks).eval().deployed()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return measure(network, build, streams, architecture.shape, plain_backbone_parameters(build), timed=timed)

@@ -1,0 +1,88 @@
+"""How the tasks' losses are weighted: orthogonal to what the tasks share, so the harness's own and the same for all.
+
+"fixed" are the data set's lambdas, "equal" is 1 for all, "uncertainty" is Kendall et al. (CVPR 2018, equation 10) and
+"dwa" is dynamic weight average (Liu et al., CVPR 2019, equation 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtlbench.tasks import Task
+
+DWA_TEMPERATURE = 2.0
+
+
+class Weighting(nn.Module):
+    """Fixed weights, and the base of those that change. `weight` keeps each image's share: (B,) -> (B,)."""
+
+    def __init__(self, tasks: Sequence[Task], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+        self.index = {t.name: i for i, t in enumerate(tasks)}
+        self.register_buffer("lambdas", torch.tensor([weights.get(t.name, 1.0) for t in tasks]))
+        self.lambdas: Tensor
+
+    def weight(self, task: str, losses: Tensor) -> Tensor:
+        """The weighted share of every image of one task's losses."""
+        return losses * self.lambdas[self.index[task]]
+
+    def observe(self, losses: Mapping[str, Tensor], epoch: int) -> None:
+        """Take in a step's unweighted losses (a scalar a task); `epoch` counts from 0 in every phase."""
+
+
+class Uncertainty(Weighting):
+    """exp(-s) L + s/2 for classification, half of that loss for regression; s = log sigma^2 is learned with the heads."""
+
+    def __init__(self, tasks: Sequence[Task], weights: Mapping[str, float]) -> None:
+        super().__init__(tasks, weights)
+        self.log_variance = nn.Parameter(torch.zeros(len(tasks)))
+
+    def weight(self, task: str, losses: Tensor) -> Tensor:
+        s = self.log_variance[self.index[task]]
+        scale = 1.0 if self.tasks[self.index[task]].kind in ("segmentation", "classification") else 0.5
+        return scale * torch.exp(-s) * losses + s / (2 * len(losses))
+
+
+class DynamicWeightAverage(Weighting):
+    """Weights T * softmax(r / 2), r the ratio of a task's mean losses of the last two epochs; equal for two epochs."""
+
+    def __init__(self, tasks: Sequence[Task], weights: Mapping[str, float]) -> None:
+        super().__init__(tasks, weights)
+        self.lambdas.fill_(1.0)
+        self.register_buffer("means", torch.zeros(2, len(tasks)))  # of the epoch before last, and of the last
+        self.register_buffer("running", torch.zeros(2, len(tasks)))  # this epoch's sums and counts
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
+        self.means: Tensor
+        self.running: Tensor
+        self.epoch: Tensor
+
+    def observe(self, losses: Mapping[str, Tensor], epoch: int) -> None:
+        if epoch != int(self.epoch):
+            self._close(epoch)
+        for task, loss in losses.items():
+            self.running[0, self.index[task]] += loss
+            self.running[1, self.index[task]] += 1
+
+    def _close(self, epoch: int) -> None:
+        if epoch < int(self.epoch):  # a new phase counts afresh
+            self.means.zero_()
+        else:
+            self.means.copy_(torch.stack([self.means[1], self.running[0] / self.running[1].clamp(min=1)]))
+        self.running.zero_()
+        self.epoch.fill_(epoch)
+        known = bool((self.means > 0).all())
+        ratio = self.means[1] / self.means[0] if known else torch.ones_like(self.lambdas)
+        self.lambdas.copy_(len(self.lambdas) * torch.softmax(ratio / DWA_TEMPERATURE, 0))
+
+
+def make_weighting(name: str, tasks: Sequence[Task], weights: Mapping[str, float]) -> Weighting:
+    """The weighting a study names."""
+    if name == "uncertainty":
+        return Uncertainty(tasks, weights)
+    if name == "dwa":
+        return DynamicWeightAverage(tasks, weights)
+    return Weighting(tasks, weights if name == "fixed" else {})
