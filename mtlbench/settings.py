@@ -1,0 +1,138 @@
+"""What a study was asked for: flags over the configuration file, checked key by key. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from mtlbench.config import Preset, RunConfig, parse
+from mtlbench.errors import ConfigError, unknown
+
+FIXED = ("method", "options", "dataset", "data", "tasks", "preset", "seed", "role", "pretrained")
+"""Keys of RunConfig that are decided by other settings; the rest can be set as `run.key`."""
+RUN_KEYS = tuple(k for k in RunConfig.model_fields if k not in FIXED)
+MOST_SEEDS = 10_000
+
+
+class Settings(BaseModel):
+    """What the command line and the configuration file say; `run` holds keys of RunConfig, `set` options by owner."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    methods: tuple[str, ...] = Field(("all",), min_length=1)
+    dataset: str = "scenes"
+    data_dir: str | None = None
+    tasks: tuple[str, ...] | None = None
+    preset: Preset = "quick"
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    tune: int = Field(0, ge=0)
+    set: dict[str, dict[str, Any]] = {}
+    run: dict[str, Any] = {}
+    pretrained: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1)
+    out: str = "results"
+    force: bool = False
+
+
+def gather(flags: Mapping[str, Any], file: str | None = None) -> Settings:
+    """The settings of a configuration file with flags over them; a flag that is None was not given.
+
+    Raises ConfigError for an unknown key or a wrong value, naming it.
+    """
+    said = _shaped(_read(file), f"'{file}'") if file else {}
+    given = _shaped({k: v for k, v in flags.items() if v is not None}, "the command line")
+    for key in ("run", "set"):
+        given[key] = _merged(said.get(key, {}), given.get(key, {}))
+    settings: Settings = parse(Settings, said | given, "the study")
+    for what, values in (("method", settings.methods), ("seed", settings.seeds)):
+        if len(set(values)) < len(values):
+            raise ConfigError(f"a {what} is named twice in '{','.join(map(str, values))}'")
+    return settings
+
+
+def _read(file: str) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration '{file}': {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration '{file}' is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"the configuration '{file}' holds {data!r} (a mapping like 'methods: all' is expected)")
+    return {str(k).replace("-", "_"): v for k, v in data.items()}
+
+
+def _shaped(said: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Keys of RunConfig moved to `run`, comma lists split, `set` nested by owner."""
+    shaped: dict[str, Any] = {"run": {}, "set": {}}
+    for key, value in said.items():
+        if key in RUN_KEYS:
+            shaped["run"][key] = value
+        elif key == "set":
+            shaped["set"] = _assignments(value, source)
+        elif key in Settings.model_fields and key != "run":
+            shaped[key] = _listed(key, value)
+        else:
+            raise unknown(f"setting in {source}", key, [*RUN_KEYS, *(k for k in Settings.model_fields if k != "run")])
+    shaped["run"] |= shaped["set"].pop("run", {})
+    return shaped
+
+
+def _listed(key: str, value: Any) -> Any:
+    if key == "seeds":
+        return seeds(value)
+    if key in ("methods", "tasks") and isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def seeds(value: Any) -> tuple[int, ...]:
+    """Seeds from a number, a list, or text such as "0,1,2" or "0-4"."""
+    parts = value if isinstance(value, list | tuple) else str(value).split(",")
+    found: list[int] = []
+    for part in map(str, parts):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
+            raise ConfigError(f"seeds are '{value}' (allowed: whole numbers from 0, like 0,1,2 or 0-4)")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last - first >= MOST_SEEDS:
+            raise ConfigError(f"seeds '{part}' are {last - first + 1} (allowed: up to {MOST_SEEDS})")
+        found += range(first, last + 1)
+    return tuple(found)
+
+
+def _assignments(value: Any, source: str) -> dict[str, dict[str, Any]]:
+    """`owner.option=value` texts, or the same as a nested mapping, by owner."""
+    nested: dict[str, dict[str, Any]] = {}
+    if isinstance(value, Mapping):
+        for owner, options in value.items():
+            if not isinstance(options, Mapping):
+                raise ConfigError(f"'set' in {source}: '{owner}' is {options!r} (a mapping of options is expected)")
+            nested[str(owner)] = dict(options)
+        return nested
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"'set' in {source} is {value!r} (a mapping of owners to options is expected)")
+    for text in value:
+        name, equals, given = str(text).partition("=")
+        owner, dot, option = name.strip().rpartition(".")
+        if not (equals and dot and owner and option):
+            raise ConfigError(f"--set '{text}' (allowed: method.option=value, dataset.option=value or run.key=value)")
+        try:
+            nested.setdefault(owner, {})[option] = yaml.safe_load(given)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set '{text}': '{given}' is no YAML value") from error
+    return nested
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(first)
+    for key, value in second.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
