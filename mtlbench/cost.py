@@ -37,6 +37,9 @@ def parameters(network: nn.Module, plain_backbone: int) -> Parameters:
     return Parameters(backbone=backbone, heads=heads, total=backbone + heads, ratio=backbone / plain_backbone)
 
 
+_FREE = {torch.ops.aten.empty, torch.ops.aten.detach, torch.ops.aten.clone, torch.ops.aten._to_copy}  # no arithmetic
+
+
 class _Operators(TorchDispatchMode):
     """Names the operators that ran, views aside, and tracks the most memory alive at once."""
 
@@ -48,7 +51,7 @@ class _Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if not func.is_view:
+        if not func.is_view and func.overloadpacket not in _FREE:
             self.names.add(str(func.overloadpacket).removeprefix("aten."))
         for value in result if isinstance(result, tuple | list) else (result,):
             if isinstance(value, Tensor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -31,10 +32,10 @@ class Evaluation:
 
 
 class Meter:
-    """Adds up one task's statistics over a split."""
+    """Adds up one task's statistics over a split, and its loss where that means something."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, losses: bool = True) -> None:
+        self.task, self.losses = task, losses
         self._rows: list[dict[str, NDArray[np.float64]]] = []
         self._histogram: NDArray[np.float64] | None = None
         self._loss = self._count = 0.0
@@ -42,9 +43,10 @@ class Meter:
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Take in a batch's raw predictions and targets."""
         prediction = to_label(self.task, prediction.float(), target)
-        loss, mask = elementwise(self.task, prediction, target)
-        self._loss += float(loss.sum(dtype=torch.float64))
-        self._count += float(mask.sum())
+        if self.losses:
+            loss, mask = elementwise(self.task, prediction, target)
+            self._loss += float(loss.sum(dtype=torch.float64))
+            self._count += float(mask.sum())
         rows = {k: v.cpu().numpy() for k, v in statistics(self.task, prediction, target).items()}
         histogram = rows.pop(HISTOGRAM, None)  # too large to keep for every image
         if histogram is not None:
@@ -108,8 +110,9 @@ def _collect(meters: Mapping[str, Meter]) -> Evaluation:
     return Evaluation({n: m for n, (m, _) in results.items()}, {n: loss for n, (_, loss) in results.items()}, images)
 
 
-def evaluate_constant(dataset: Dataset, parts: Sequence[str], batch_size: int = 64) -> dict[str, Evaluation]:
-    """The constant predictor, fitted on train's labels, on each of the parts."""
+@cache
+def evaluate_constant(dataset: Dataset, parts: tuple[str, ...], batch_size: int = 16) -> dict[str, Evaluation]:
+    """The constant predictor, fitted on train's labels, on each of the parts; once a process for each data set."""
     fits = {t.name: ConstantPredictor(t) for t in dataset.tasks}
     for stream, tasks in streams_of(dataset).items():
         for batch in whole_batches(dataset, "train", stream, batch_size):
@@ -117,7 +120,7 @@ def evaluate_constant(dataset: Dataset, parts: Sequence[str], batch_size: int = 
                 fits[task.name].update(batch.targets[task.name])
     results = {}
     for part in parts:
-        meters = {t.name: Meter(t) for t in dataset.tasks}
+        meters = {t.name: Meter(t, losses=False) for t in dataset.tasks}
         for stream, tasks in streams_of(dataset).items():
             for batch in whole_batches(dataset, part, stream, batch_size):
                 for task in tasks:

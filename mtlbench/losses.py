@@ -15,13 +15,21 @@ from mtlbench.tasks import VOID, Task
 COSINE_EPS = 1e-3
 
 
+def unit(vectors: Tensor, eps: float = COSINE_EPS) -> Tensor:
+    """Unit vectors along dim 1, (B, 3, H, W); shorter ones than eps keep their ratio to it.
+
+    F.normalize in plain sums: its norm over a short, strided axis takes 25 times as long on a CPU.
+    """
+    return vectors * vectors.square().sum(1, keepdim=True).clamp(min=eps * eps).rsqrt()
+
+
 def to_label(task: Task, prediction: Tensor, target: Tensor) -> Tensor:
     """A prediction (B, C, h, w) at its label's resolution (B, C, H, W), bilinearly; normals are unit vectors after."""
     if not task.dense:
         return prediction
     if prediction.shape[-2:] != target.shape[-2:]:
         prediction = F.interpolate(prediction, size=target.shape[-2:], mode="bilinear", align_corners=False)
-    return F.normalize(prediction, dim=1, eps=COSINE_EPS) if task.kind == "normals" else prediction
+    return unit(prediction) if task.kind == "normals" else prediction
 
 
 def labelled(task: Task, target: Tensor) -> Tensor:
@@ -32,14 +40,17 @@ def labelled(task: Task, target: Tensor) -> Tensor:
 
 
 def elementwise(task: Task, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss of every labelled element, 0 elsewhere, and the mask: both (B, H, W) or (B,)."""
+    """The loss of every labelled element, 0 elsewhere, and the mask: both (B, H, W) or (B,).
+
+    `prediction` is at the label's resolution (`to_label`); a normal's label is a unit vector.
+    """
     mask = labelled(task, target)
     if task.kind in ("segmentation", "classification"):
         return F.cross_entropy(prediction, target, ignore_index=VOID, reduction="none"), mask
     # The unlabelled NaNs must go before the subtraction: 0 * NaN is NaN in the backward pass too.
     target = torch.where(mask.unsqueeze(1), target, torch.zeros_like(target))
     if task.kind == "normals":
-        loss = 1.0 - F.cosine_similarity(prediction, target, dim=1, eps=COSINE_EPS)
+        loss = 1.0 - (prediction * target).sum(1)
     else:
         loss = (prediction - target).abs().mean(dim=1)
     return loss * mask, mask

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.losses import labelled, to_label
+from mtlbench.losses import labelled, to_label, unit
 from mtlbench.summaries import ANGLE_BIN, ANGLES, DELTAS, HISTOGRAM
 from mtlbench.tasks import Task
 
@@ -57,8 +57,7 @@ def _classes(task: Task, prediction: Tensor, target: Tensor, mask: Tensor) -> St
 
 
 def _angles(prediction: Tensor, target: Tensor, mask: Tensor) -> Statistics:
-    truth = F.normalize(torch.nan_to_num(target), dim=1)
-    cosine = F.cosine_similarity(prediction.double(), truth.double(), dim=1).clamp(-1, 1)
+    cosine = (unit(prediction.double()) * unit(torch.nan_to_num(target).double())).sum(1).clamp(-1, 1)
     angle = torch.rad2deg(torch.acos(cosine))  # (B, H, W)
     within = torch.stack([_per_image(mask & (angle < limit)) for limit in ANGLES], 1).squeeze(2)
     bins = round(180 / ANGLE_BIN)
@@ -97,6 +96,7 @@ class ConstantPredictor:
         self.task = task
         self._total = torch.zeros(task.channels, dtype=torch.float64)
         self._values: list[Tensor] = []
+        self._fitted: Tensor | None = None
 
     def update(self, target: Tensor) -> None:
         """Take in a batch of targets."""
@@ -119,8 +119,10 @@ class ConstantPredictor:
         return values.median().view(1) if len(values) else torch.zeros(1)
 
     def like(self, target: Tensor) -> Tensor:
-        """The prediction as a batch for `target`: (B, C, H, W), or (B, C)."""
-        value = self.prediction().to(target.device)
+        """The prediction as a batch for `target`: (B, C, H, W), or (B, C). Nothing more can be taken in after."""
+        if self._fitted is None:
+            self._fitted = self.prediction()
+        value = self._fitted.to(target.device)
         shape = (len(target), self.task.channels)
         if not self.task.dense:
             return value.expand(shape)

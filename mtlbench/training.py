@@ -171,7 +171,7 @@ class Trainer:
         with FlopCounterMode(display=False) if due else nullcontext() as counter:
             loss, raw = self._loss(batches, segment, step)
             forward = clock()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         backward = clock()
         optimizer.torch.step()
         optimizer.torch.zero_grad(set_to_none=True)

@@ -6,8 +6,9 @@ A method composes blocks and stages and writes no convolution stack of its own, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class Backbone(nn.Module):
     @property
     def blocks(self) -> list[Block]:
         """Every block, in order, l = 0..L-1."""
-        return [block for stage in self.stages for block in stage]  # type: ignore[union-attr]
+        return [block for stage in self.stages for block in cast(Iterable[Block], stage)]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *shape) -> (B, C, h, w), or (B, C, l) for texts."""
