@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -39,19 +40,17 @@ class Request:
 
 
 @lru_cache(maxsize=4)
-def _dataset(
-    spec: str, options: tuple[tuple[str, Any], ...], root: str | None, tasks: tuple[str, ...] | None
-) -> Dataset:
+def _dataset(spec: str, options: str, root: str | None, tasks: tuple[str, ...] | None) -> Dataset:
     kind = plugins.load("datasets", spec)
     if not (isinstance(kind, type) and issubclass(kind, Dataset)):
         raise PluginError(f"'{spec}' is no data set (a subclass of mtlbench.data.base.Dataset is expected)")
-    parsed = parse(kind.Options, dict(options), f"data set '{kind.name}'")
+    parsed = parse(kind.Options, json.loads(options), f"data set '{kind.name}'")
     return kind(parsed, Path(root) if root else None, tasks)
 
 
 def open_dataset(spec: str, options: Mapping[str, Any], data_dir: str | None, tasks: Sequence[str] | None) -> Dataset:
     """The data set behind a spec, with these options and tasks; kept for the process."""
-    return _dataset(spec, tuple(sorted(options.items())), data_dir, None if tasks is None else tuple(tasks))
+    return _dataset(spec, json.dumps(options, sort_keys=True), data_dir, None if tasks is None else tuple(tasks))
 
 
 def open_method(spec: str) -> type[Method]:
@@ -68,8 +67,20 @@ class Parts:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.config = request.config
-        self.kind = open_method(request.method)
         self.dataset = open_dataset(request.dataset, self.config.data, request.data_dir, self.config.tasks)
+
+    @cached_property
+    def kind(self) -> type[Method]:
+        """The method's class."""
+        return open_method(self.request.method)
+
+    @property
+    def anchor(self) -> Literal["independent", "shared"] | None:
+        """The method's `anchor`; None for a class that cannot be loaded either: that run fails, and its record says so."""
+        try:
+            return self.kind.anchor
+        except PluginError:
+            return None
 
     @cached_property
     def identity(self) -> tuple[str | None, ...]:

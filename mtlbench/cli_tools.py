@@ -140,6 +140,7 @@ def _run_folder(path: str) -> Path:
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder under results/records.")],
     format_: Annotated[str, typer.Option("--format", help="torch or onnx.")] = "torch",
+    method: Annotated[str | None, typer.Option(help="The class of a method of your own, file.py:Class.")] = None,
     out: Annotated[str | None, typer.Option(help="The file to write; named after the run by default.")] = None,
 ) -> int:
     """The deployed network of a run as one file."""
@@ -147,12 +148,12 @@ def export(
     if format_ not in formats:
         raise unknown("format", format_, formats)
     folder = _run_folder(run)
-    from mtlbench import export, runner
+    from mtlbench import deployment, export
 
-    network, example, _ = runner.load_deployed(folder)
+    deployed = deployment.load(folder, method)
     path = Path(out or f"{folder.resolve().name}{formats[format_]}")
     write = export.export_onnx if format_ == "onnx" else export.export_torch
-    write(network, example, path)
+    write(deployed, path)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 
@@ -160,15 +161,16 @@ def export(
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder under results/records.")],
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image file.")],
+    method: Annotated[str | None, typer.Option(help="The class of a method of your own, file.py:Class.")] = None,
     out: Annotated[str | None, typer.Option(help="The PNG to write; named after the image by default.")] = None,
 ) -> int:
     """A picture: the input and every task's prediction."""
     folder = _run_folder(run)
     if not Path(image).is_file():
         raise ConfigError(f"no image '{image}'")
-    from mtlbench import predict
+    from mtlbench import deployment, predict
 
     path = Path(out or f"{Path(image).stem}-predictions.png")
-    predict.draw(folder, Path(image), path)
+    predict.draw(deployment.load(folder, method), Path(image), path)
     print(f"wrote {path}")
     return 0

@@ -9,7 +9,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -41,7 +41,7 @@ def share(runs: int, device: str, workers: int | None = None, threads: int | Non
 
 
 def launch(requests: Sequence[Request], workers: int, threads: int, display: Display) -> list[Outcome]:
-    """Execute every request; the outcomes in the order of the requests. A failing run, or a dying worker, stops no other.
+    """Execute every request; the outcomes in the requests' order. A failing run, or a dying worker, stops no other.
 
     KeyboardInterrupt passes, after every run under way has written its checkpoint.
     """
@@ -88,10 +88,8 @@ class _Worker:
     def give(self, number: int, request: Request) -> None:
         """Hand it a request."""
         self.number = number
-        try:
+        with suppress(OSError):  # it is dead: its pipe's end says so to the pool
             self.pipe.send(request)
-        except OSError:
-            pass  # it is dead: its pipe's end says so to the pool
 
     def death(self) -> str:
         """How it died."""
@@ -117,6 +115,7 @@ class _Pool:
 
     def outcomes(self) -> list[Outcome]:
         """Execute everything."""
+        self._skip_done()
         try:
             while len(self.done) < len(self.requests):
                 self._hand_out()
@@ -126,6 +125,19 @@ class _Pool:
         finally:
             _stop(self.pool)
         return [self.done[number] for number in range(len(self.requests))]
+
+    def _skip_done(self) -> None:
+        """Runs that are done need no process."""
+        from mtlbench.assembly import Parts
+        from mtlbench.runner import status_of
+
+        for number in list(self.waiting):
+            request = self.requests[number]
+            with suppress(Exception):  # whatever is wrong with it, its worker will say
+                if not request.force and status_of(Parts(request).folder) in ("finished", "diverged"):
+                    self.done[number] = _execute(request, lambda progress: None)
+                    self.display.end(number, request, self.done[number])
+                    self.waiting.remove(number)
 
     def _hand_out(self) -> None:
         while self.waiting:
@@ -174,7 +186,10 @@ class _Pool:
 def _stop(pool: Sequence[_Worker]) -> None:
     """End the workers: at once where they are idle, with a checkpoint where they are not."""
     for worker in pool:
-        worker.process.terminate()
+        with suppress(OSError):
+            worker.pipe.send(None)
+        if worker.number is not None:
+            worker.process.terminate()
     try:
         for worker in pool:
             worker.process.join(PATIENCE)
@@ -188,21 +203,23 @@ def _work(pipe: Connection, threads: int) -> None:
     """A worker's life: requests in, progress and outcomes out, until the pipe closes or the parent says stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and the parent tells us once
     signal.signal(signal.SIGTERM, _interrupt)
+    alone = False
 
     def report(progress: Progress) -> None:
+        nonlocal alone
         try:
             pipe.send(progress)
-        except OSError as error:  # the parent is gone: stop as it would have asked
-            raise KeyboardInterrupt from error
+        except OSError:  # the parent is gone: stop as it would have asked, once
+            if not alone:
+                alone = True
+                signal.raise_signal(signal.SIGTERM)
 
-    try:
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         import torch
 
         torch.set_num_threads(threads)
-        while True:
-            pipe.send(_execute(pipe.recv(), report))
-    except (EOFError, OSError, KeyboardInterrupt):
-        return
+        while (request := pipe.recv()) is not None:
+            pipe.send(_execute(request, report))
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -120,7 +120,7 @@ def _start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
         dataset=config.dataset,
         seed=config.seed,
         role=config.role,
-        anchor=parts.kind.anchor,
+        anchor=parts.anchor,
         config=config.model_dump(mode="json"),
         tasks=[
             records.TaskInfo(
@@ -148,7 +148,10 @@ def _start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
 
 @contextmanager
 def _polite_stop() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a question the loop asks after each step; the second one is immediate."""
+    """Turn the first Ctrl-C or SIGTERM into a question the loop asks after each step; the second one is immediate.
+
+    A signal that is ignored stays so (a worker's Ctrl-C). Who asked too late for this run still stops the next one.
+    """
     asked = False
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -158,7 +161,8 @@ def _polite_stop() -> Iterator[Callable[[], bool]]:
         asked = True
 
     try:
-        before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+        heard = (s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) != signal.SIG_IGN)
+        before = {s: signal.signal(s, handler) for s in heard}
     except ValueError:  # not the main thread: signals are somebody else's
         before = {}
     try:
@@ -166,6 +170,8 @@ def _polite_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+    if asked:
+        raise KeyboardInterrupt
 
 
 class _Run:
