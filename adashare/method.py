@@ -1,0 +1,168 @@
+"""AdaShare (Sun et al., NeurIPS 2020, arXiv 1911.12423): learn which blocks of one backbone each task executes.
+
+Three phases: warm-up by hard sharing; search, where turns of weights and turns of policy logits alternate; retraining
+of the decided policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from adashare import policy
+from adashare.base import PolicyMethod
+from adashare.learned import Policy, initial_logits
+from adashare.network import Decisions
+from adashare.options import AdaShareOptions
+from adashare.plan import Plan, make_plan
+from adashare.presets import published
+from mtlbench.backbones import Build
+from mtlbench.method import Artefact, Budget, Group, Optimizer, Phase, Turn
+from mtlbench.seeding import generator
+from mtlbench.tasks import Task
+
+WEIGHTS = ("backbone", "heads")
+WARMUP, SEARCH, RETRAIN, CANDIDATE = "warm-up", "policy", "retrain", "candidate-"
+
+
+class AdaShare(PolicyMethod):
+    """One backbone; a learned policy says which of its residual blocks each task executes."""
+
+    name = "adashare"
+    Options = AdaShareOptions
+    options: AdaShareOptions
+
+    def __init__(self, options: AdaShareOptions, build: Build, tasks: Sequence[Task]) -> None:
+        super().__init__(options, build, tasks)
+        drawn = options.candidates if options.select == "sample" else 1
+        shape = (len(self.tasks), self.depth)
+        self.policy = build.module("policy", lambda: Policy(initial_logits(options.init, *shape), drawn))
+        if options.policy is not None:
+            self.decided.copy_(policy.parse_policy(options.policy, *shape))
+        self.plan: Plan | None = None
+
+    @classmethod
+    def defaults(cls, preset: str, dataset: str, tasks: Sequence[str]) -> Mapping[str, Any]:
+        return published(dataset, tasks) if preset == "paper" else {}
+
+    # ------------------------------------------------------------------ phases
+
+    def phases(self, budget: Budget) -> tuple[Phase, ...]:
+        if self.options.policy is not None:
+            return (self._retraining(RETRAIN, budget.steps, final=True),)
+        plan = self.plan = make_plan(self.options, budget, self.depth)
+        # The search holds train-b back from the weights, so the warm-up does too.
+        warmup = Phase(WARMUP, plan.warmup, (self._weights("train-a", self._adam()),))
+        weights, logits = self._weights("train-a", self._sgd(), plan.weights), self._logits(plan)
+        search = Phase(SEARCH, plan.search, (weights, logits))
+        trials = self._trials() if plan.trial else 0
+        candidates = tuple(self._retraining(f"{CANDIDATE}{i}", plan.trial, scored=True) for i in range(trials))
+        return (warmup, search, *candidates, self._retraining(RETRAIN, plan.final, final=True))
+
+    def _trials(self) -> int:
+        return self.options.candidates if self.options.select == "sample" and self.options.candidates > 1 else 0
+
+    def _retraining(self, name: str, steps: int, scored: bool = False, final: bool = False) -> Phase:
+        fresh = WEIGHTS if self.options.retrain == "fresh" or scored else ()
+        return Phase(name, steps, (self._weights("train", self._adam(decaying=True)),), fresh, scored, final)
+
+    def _weights(self, part: Any, optimizer: Optimizer, steps: int | None = None) -> Turn:
+        own = self.options.published
+        backbone = Group("backbone", lr=own.backbone_lr / own.head_lr) if own else Group("backbone")
+        return Turn((backbone, Group("heads")), part, steps, optimizer)
+
+    def _logits(self, plan: Plan) -> Turn:
+        decay = self.options.logits_weight_decay
+        if decay is None:
+            decay = 5e-4 if self.options.objective == "release" else 0.0
+        adam = Optimizer("adam", lr=plan.logits_lr, schedule="constant", weight_decay=decay)
+        return Turn((Group("policy"),), "train-b", plan.logits, adam)
+
+    def _adam(self, decaying: bool = False) -> Optimizer:
+        own = self.options.published
+        if own is None:
+            return Optimizer()
+        schedule = f"step:{own.every}:{own.factor}" if decaying else "constant"
+        return Optimizer("adam", own.head_lr, 1e-4, {"betas": (0.5, 0.999)}, schedule)
+
+    def _sgd(self) -> Optimizer:
+        own = self.options.published
+        return Optimizer("sgd", own.head_lr, 1e-4, {"momentum": 0.9}, "constant") if own else Optimizer()
+
+    def start(self, phase: Phase, scores: Mapping[str, float]) -> None:
+        if self.options.policy is not None or phase.name in (WARMUP, SEARCH):
+            return
+        if not scores:  # the first phase after the search
+            self.policy.fill(self._choose)
+        self.policy.score({int(name.removeprefix(CANDIDATE)): score for name, score in scores.items()})
+        chosen = self.policy.best() if phase.name == RETRAIN else int(phase.name.removeprefix(CANDIDATE))
+        self.decided.copy_(self.policy.candidates[chosen])
+
+    def _choose(self, logits: Tensor) -> Tensor:
+        opened = self._plan.opened_at_end
+        return policy.decide(logits, opened) if self.options.select == "most-likely" else policy.draw(logits, opened)
+
+    # --------------------------------------------------------------- execution
+
+    def _searching(self) -> bool:
+        return self.where.phase == SEARCH and self.plan is not None
+
+    def policy_now(self) -> Tensor:
+        """The decided policy; during the search the most likely one of the blocks opened so far."""
+        if not self._searching():
+            return self.decided
+        return policy.decide(self.policy.logits.detach(), self._opened())
+
+    def _opened(self) -> int:
+        return self._plan.opened(self.where.round)
+
+    @property
+    def _plan(self) -> Plan:
+        assert self.plan is not None, "phases(budget) comes first"
+        return self.plan
+
+    def decisions(self) -> Decisions:
+        if not (self._searching() and self.training):
+            return self.rows(self.policy_now())
+        v = self._sampled(self._plan.temperature(self.where.round))
+        closed: tuple[bool, ...] = (True,) * (self.depth - self._opened())
+        return {t.name: (*closed, *row.unbind()[len(closed) :]) for t, row in zip(self.tasks, v.unbind(), strict=True)}
+
+    def _sampled(self, temperature: float) -> Tensor:
+        """v (T, L) of this step: one draw a step for all tasks, the same in each of the step's forward passes."""
+        logits = self.policy.logits
+        noise = policy.gumbel(logits.shape, generator("gumbel", self.build.seed, self.where.step)).to(logits)
+        return policy.relaxed(logits, noise, temperature, hard=self.options.sampling == "hard")
+
+    def _share(self) -> bool:
+        return self.options.bn == "once" or not self.training
+
+    def loss(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Task losses, and in the search lambda_sp L_sparsity + lambda_sh L_sharing (equation 5)."""
+        total: Tensor = super().loss(losses)
+        if not self._searching():
+            return total
+        if self.where.turn == 0:  # the logits rest: this is where the round starts
+            self.policy.remember(self.where.round, self._plan.rounds)
+        logits, objective, opened = self.policy.logits, self.options.objective, self._opened()
+        total = total + self.options.lambda_sparsity * policy.sparsity(logits, objective, opened)
+        return total + self.options.lambda_sharing * policy.sharing(logits, objective, opened)
+
+    # ----------------------------------------------------------------- records
+
+    def log(self) -> Mapping[str, float]:
+        if self.options.policy is not None:
+            return {}
+        alpha = self.policy.alpha()
+        values = {"alpha": float(alpha.mean()), "entropy": policy.entropy(alpha)}
+        if self._searching():
+            values |= {"temperature": self._plan.temperature(self.where.round), "open": float(self._opened())}
+        return values
+
+    def artefacts(self) -> Sequence[Artefact]:
+        if self.options.policy is not None or self.plan is None:
+            return (self.described(),)
+        history, candidates = self.policy.described_history(self.plan), self.policy.described_candidates()
+        return (self.described(self.policy.alpha(), history=history, candidates=candidates),)

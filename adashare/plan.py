@@ -1,0 +1,97 @@
+"""How AdaShare's budget is spent: steps of each phase, the turns of the search, and the schedules over them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from adashare.options import AdaShareOptions
+from adashare.policy import open_blocks
+from mtlbench.method import Budget
+
+TEMPERATURE_END = 0.5
+"""Where a temperature derived from the budget ends, or below."""
+DECAY = 0.965
+"""The published factor on the temperature after every policy turn; with 66 turns it ends at 0.5 by itself."""
+MAX_ROUNDS, ROUND_STEPS, LOGITS_SHARE = 66, 5, 0.2
+"""A derived search has at most so many rounds, of at least so many steps; a fifth of them moves the logits (80/20)."""
+TRAVEL, LR_RANGE = 10.0, (0.01, 0.2)
+"""Adam moves a logit by about its rate a step: the derived rate lets it travel so far in the whole search."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps and schedules of one run; a pure function of options, budget and depth."""
+
+    warmup: int
+    search: int
+    trial: int  # of each candidate
+    final: int
+    weights: int  # steps of a weights turn
+    logits: int  # steps of a policy turn
+    rounds: int
+    blocks: int
+    start_temperature: float
+    decay: float
+    speed: float  # rounds until one more block opens; 0: all are open
+    logits_lr: float
+
+    def temperature(self, turn: int) -> float:
+        """tau in the turn-th round."""
+        return self.start_temperature * math.pow(self.decay, turn)
+
+    def opened(self, turn: int) -> int:
+        """How many of the last blocks the policy decides in the turn-th round."""
+        return open_blocks(turn, self.blocks, self.speed) if self.speed > 0 else self.blocks
+
+    @property
+    def opened_at_end(self) -> int:
+        """How many blocks the policy decided when its search ended; the earlier ones execute."""
+        return self.opened(self.rounds - 1) if self.search else 0
+
+    def step(self, turn: int) -> int:
+        """The step at which the turn-th round starts."""
+        return self.warmup + min(turn * (self.weights + self.logits), self.search)
+
+
+def make_plan(options: AdaShareOptions, budget: Budget, blocks: int) -> Plan:
+    """The plan for a budget; whatever is not given by the options is derived from it."""
+    warmup = int(options.warmup * budget.steps)
+    weights, logits, rounds, search = _turns(options, budget, int(options.search * budget.steps))
+    trials = options.candidates if options.select == "sample" and options.candidates > 1 else 0
+    trial = int(options.trials * budget.steps) // trials if trials else 0
+    return Plan(
+        warmup=warmup,
+        search=search,
+        trial=trial,
+        final=budget.steps - warmup - search - trials * trial,
+        weights=weights,
+        logits=logits,
+        rounds=rounds,
+        blocks=blocks,
+        start_temperature=options.temperature,
+        decay=_decay(options, rounds) if options.decay is None else options.decay,
+        speed=_speed(options, rounds, blocks) if options.curriculum else 0.0,
+        logits_lr=options.logits_lr or min(max(TRAVEL / max(1, rounds * logits), LR_RANGE[0]), LR_RANGE[1]),
+    )
+
+
+def _turns(options: AdaShareOptions, budget: Budget, steps: int) -> tuple[int, int, int, int]:
+    """Steps of a weights turn, of a policy turn, the rounds, and the steps of the whole search."""
+    if options.turns == "budget":
+        rounds = min(MAX_ROUNDS, max(1, steps // ROUND_STEPS))
+        length = steps // rounds
+        logits = max(1, round(LOGITS_SHARE * length))
+        weights = length - logits
+        return (weights, logits, rounds, rounds * length) if weights > 0 else (1, 1, 1, 0)
+    weights, logits = (budget.epoch["train-a"], budget.epoch["train-b"]) if options.turns == "epoch" else options.turns
+    return weights, logits, max(1, -(-steps // (weights + logits))), steps
+
+
+def _decay(options: AdaShareOptions, rounds: int) -> float:
+    return min(DECAY, math.pow(TEMPERATURE_END / options.temperature, 1 / max(1, rounds - 1)))
+
+
+def _speed(options: AdaShareOptions, rounds: int, blocks: int) -> float:
+    """Rounds a block; derived so that all blocks are open by half of the rounds."""
+    return options.speed or (rounds // 2) / max(1, blocks - 1)

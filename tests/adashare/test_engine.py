@@ -1,0 +1,88 @@
+"""The engine computes what the plain form computes: outputs, gradients and batch-norm statistics, in float64."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adashare.network import execute
+from mtlbench.backbones import Architecture, Backbone
+from mtlbench.backbones.base import initialise
+from mtlbench.backbones.resnet import resnet18
+
+POLICIES = {
+    "equal": lambda t, n, g: torch.ones(t, 1, dtype=torch.bool) & (torch.rand(1, n, generator=g) < 0.6),
+    "all-execute": lambda t, n, g: torch.ones(t, n, dtype=torch.bool),
+    "all-skip": lambda t, n, g: torch.zeros(t, n, dtype=torch.bool),
+    "one-skips-all": lambda t, n, g: torch.ones(t, n, dtype=torch.bool) & (torch.arange(t) != t // 2)[:, None],
+    "random": lambda t, n, g: torch.rand(t, n, generator=g) < 0.6,
+    "rejoining-order": lambda t, n, g: (torch.arange(t)[:, None] + torch.arange(n)[None]) % 2 == 0,
+}
+
+
+def make_backbone(maker=resnet18, seed: int = 0) -> Backbone:
+    torch.manual_seed(seed)
+    backbone = maker(Architecture(width=1 / 16), nn.BatchNorm2d)
+    initialise(backbone, "kaiming")
+    for module in backbone.modules():  # affine and statistics that no test can mistake for the initial ones
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 1.5)
+    return backbone.double()
+
+
+def objective(features: dict[str, Tensor]) -> Tensor:
+    """A scalar in which every task and element counts differently."""
+    return sum(
+        (number + 1) * (f * torch.linspace(-1, 1, f.numel()).double().view_as(f)).sum()
+        for number, f in enumerate(features.values())
+    )
+
+
+def assert_equal(backbone: Backbone, engine_rows, plain_rows, plain, leaves=()) -> None:
+    other = copy.deepcopy(backbone)
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double()
+    ours = execute(backbone.stem, backbone.blocks, x, engine_rows)
+    grads = []
+    objective(ours).backward()
+    grads.append([leaf.grad for leaf in leaves])
+    for leaf in leaves:
+        leaf.grad = None
+    theirs = plain.plain(other.stem, other.blocks, x, plain_rows)
+    objective(theirs).backward()
+    for task in ours:
+        torch.testing.assert_close(ours[task], theirs[task], atol=1e-6, rtol=0)
+    for leaf, grad in zip(leaves, grads[0], strict=True):
+        torch.testing.assert_close(grad, leaf.grad, atol=1e-5, rtol=0)
+    for (name, p), q in zip(backbone.named_parameters(), other.parameters(), strict=True):
+        ours_grad = torch.zeros_like(p) if p.grad is None else p.grad
+        torch.testing.assert_close(ours_grad, q.grad, atol=1e-5, rtol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+    for (name, a), b in zip(backbone.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("kind", POLICIES)
+@pytest.mark.parametrize("tasks", [2, 3, 6])
+def test_decided_policy_equals_the_plain_form(plain, tasks: int, kind: str, train: bool) -> None:
+    backbone = make_backbone().train(train)
+    rows = POLICIES[kind](tasks, 8, torch.Generator().manual_seed(tasks)).tolist()
+    ours = {f"t{k}": row for k, row in enumerate(rows)}
+    assert_equal(backbone, ours, {t: [float(c) for c in row] for t, row in ours.items()}, plain)
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("tasks", [2, 4, 5])
+@pytest.mark.parametrize("opened", [1, 3, 8])
+def test_soft_policy_equals_the_plain_form(plain, tasks: int, opened: int, train: bool) -> None:
+    backbone = make_backbone().train(train)
+    v = torch.rand(tasks, opened, generator=torch.Generator().manual_seed(2)).double().requires_grad_()
+    rows = {f"t{k}": [True] * (8 - opened) + list(v[k].unbind()) for k in range(tasks)}
+    assert_equal(
+        backbone, rows, {t: [float(c) if c is True else c for c in row] for t, row in rows.items()}, plain, [v]
+    )
