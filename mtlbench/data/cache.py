@@ -1,4 +1,4 @@
-"""Decoded columns of a data set in memory-mapped .npy files: decoded once, shared by processes, rebuilt when the source moves.
+"""Decoded columns of a data set in memory-mapped .npy files: decoded once, shared by processes, rebuilt when stale.
 
 They lie in $MTLBENCH_CACHE, or ~/.cache/mtlbench. A column is built beside its place and renamed into it under a lock.
 """
@@ -10,11 +10,11 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -31,10 +31,10 @@ AHEAD = 64  # items decoded and not yet written, at most
 
 @dataclass(frozen=True)
 class Column:
-    """One field of one split: `count` items of `shape` and `dtype`, decoded from `sources` by `decode(i)`.
+    """One field of one split: `count` items of `shape` and `dtype`, decoded in order by `rows()` from `sources`.
 
-    `settings` names whatever else decides the stored values (classes, size). `unpack` turns stored rows (B, *shape) into
-    what training sees.
+    `settings` names whatever else decides the stored values (classes, size). `unpack` turns stored rows (B, *shape)
+    into what training sees. Both raise DataError, naming the file, where one is damaged.
     """
 
     name: str
@@ -42,25 +42,48 @@ class Column:
     shape: tuple[int, ...]
     dtype: str
     sources: Sequence[Path]
-    decode: Callable[[int], Array]
+    rows: Callable[[], Iterable[Array]]
     unpack: Callable[[Array], Tensor]
     settings: str = ""
 
-    def rows(self) -> Iterator[Array]:
-        """Every item in order, decoded ahead in threads; memory stays within AHEAD items."""
-        with ThreadPoolExecutor(workers()) as pool:
-            for start in range(0, self.count, AHEAD):
-                yield from pool.map(self.item, range(start, min(start + AHEAD, self.count)))
+    @classmethod
+    def of_files(
+        cls,
+        name: str,
+        files: Sequence[Path],
+        shape: tuple[int, ...],
+        dtype: str,
+        read: Callable[[Path], Array],
+        unpack: Callable[[Array], Tensor],
+        settings: str = "",
+    ) -> Column:
+        """A column with one file an item, read ahead in threads."""
+        return cls(name, len(files), shape, dtype, files, lambda: ahead(read, files), unpack, settings)
 
-    def item(self, index: int) -> Array:
-        """One item as it is stored."""
-        row = np.ascontiguousarray(self.decode(index))
-        assert row.shape == self.shape and row.dtype == np.dtype(self.dtype), (self.name, row.shape, row.dtype)
-        return row
+    def packed(self) -> Iterator[bytes]:
+        """Every item's bytes as they are stored, checked against the column's promise."""
+        dtype, count = np.dtype(self.dtype), 0
+        for row in self.rows():
+            if row.shape != self.shape or row.dtype != dtype:
+                raise TypeError(f"column '{self.name}' decodes {row.dtype} {row.shape}, not {dtype} {self.shape}")
+            count += 1
+            yield row.tobytes()
+        if count != self.count:
+            raise DataError(f"'{self.sources[0]}': {count} items (expected: {self.count}; did it change just now?)")
 
     def digest(self) -> hashlib._Hash:
         """The hash that the items' bytes are added to: the column's fingerprint."""
         return hashlib.sha256(f"{self.dtype} {self.shape} {self.count}".encode())
+
+
+S = TypeVar("S")
+
+
+def ahead(read: Callable[[S], Array], sources: Sequence[S]) -> Iterator[Array]:
+    """`read` of every source in order, done ahead in threads; memory stays within AHEAD items."""
+    with ThreadPoolExecutor(workers()) as pool:
+        for start in range(0, len(sources), AHEAD):
+            yield from pool.map(read, sources[start : start + AHEAD])
 
 
 @dataclass(frozen=True)
@@ -159,9 +182,9 @@ def _write(file: IO[bytes], column: Column) -> str:
     header: dict[str, Any] = {"descr": np.dtype(column.dtype).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     digest = column.digest()
-    for row in column.rows():
-        file.write(row.data)
-        digest.update(row.data)
+    for row in column.packed():
+        file.write(row)
+        digest.update(row)
     return digest.hexdigest()
 
 

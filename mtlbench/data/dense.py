@@ -1,33 +1,35 @@
-"""What the scene sets on disk have in common: a layout found in the folder, columns in the cache, one stream of images."""
+"""What the scene sets on disk have in common: a layout found in the folder, cached columns, one stream of images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.data.base import ALL, Batch, Dataset
-from mtlbench.data.cache import Column, Stored, load
+from mtlbench.data.augment import Augmentation, DepthZoom, augment, metric_depth
+from mtlbench.data.base import ALL, Batch, DataOptions
+from mtlbench.data.cache import Column
 from mtlbench.data.files import Array, bad
-from mtlbench.seeding import derive
+from mtlbench.data.stored import INPUT, StoredDataset
 from mtlbench.tasks import VOID, Task, select_tasks
 
-MEAN = (0.485, 0.456, 0.406)  # ImageNet's, the input statistics of all image sets
-STD = (0.229, 0.224, 0.225)
 STORED_VOID = 255
-MASKED = (255, 255, 255)
-INPUT = "image"
+WHITE = 255
 _INT16 = 32767.0
+
+
+Form = tuple[tuple[int, ...], str, Callable[[Path], Array], Callable[[Array], Tensor]]
+"""A field's shape and dtype as stored, its reader, and its `unpack`."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as it lies in a folder: its layout, image size, tasks, and columns by (split, "image" or task).
+    """A data set as it lies in a folder: its layout, image size, tasks, and columns by (split, INPUT or task).
 
     `parts` are its published 80/20 lists, as indices into "train".
     """
@@ -39,52 +41,53 @@ class Source:
     parts: tuple[np.ndarray, np.ndarray] | None = None
 
 
-class DenseDataset(Dataset):
+class DenseOptions(DataOptions):
+    """Options of all scene sets: how batches vary. `crop` None is the data set's own rule; zooms are drawn uniformly."""
+
+    crop: int | None = None
+    zoom_min: float = 0.5
+    zoom_max: float = 1.5
+    mirror: bool = True
+
+
+class DenseDataset(StoredDataset):
     """Images that carry all labels; a subclass finds the source and hands it to `adopt`."""
 
+    paper_crop: ClassVar[int]
+    """The crop where images are larger: AdaShare's."""
     source: Source
 
-    def adopt(self, source: Source, root: Path, tasks: Sequence[str] | None, weights: Mapping[str, float]) -> None:
+    def adopt(
+        self,
+        source: Source,
+        options: DenseOptions,
+        tasks: Sequence[str] | None,
+        weights: Mapping[str, float],
+        depth: DepthZoom = metric_depth,
+    ) -> None:
         """Take the source's selected tasks, every column of them through the cache."""
         self.source = source
         self.layout = source.layout
         self.tasks = select_tasks(source.tasks, tasks)
         self.streams = {ALL: tuple(t.name for t in self.tasks)}
         self.weights = {t.name: weights[t.name] for t in self.tasks}
-        self.shape = (3, *source.size)
         wanted = (INPUT, *self.streams[ALL])
-        self._stored: dict[tuple[str, str], Stored] = {
-            (split, field): load(source.columns[split, field], root, self.name)
-            for split in ("train", "test")
-            for field in wanted
-        }
-        self.fingerprint = combine({f"{s}/{f}": stored.fingerprint for (s, f), stored in self._stored.items()})
-
-    def size(self, split: str, stream: str) -> int:
-        return self._stored[split, INPUT].column.count
-
-    def items(self, split: str, stream: str, indices: Sequence[int]) -> Batch:
-        return Batch(
-            self._stored[split, INPUT].read(indices),
-            {task: self._stored[split, task].read(indices) for task in self.streams[ALL]},
+        self.keep(
+            {(split, ALL, field): source.columns[split, field] for split in ("train", "test") for field in wanted}
         )
+        crop = options.crop or (self.paper_crop if min(source.size) > self.paper_crop else None)
+        self.shape = (3, crop, crop) if crop else (3, *source.size)
+        zoom = (options.zoom_min, options.zoom_max)
+        self.augmentation = Augmentation(zoom, options.mirror, (self.shape[1], self.shape[2]), depth)
+
+    def augment(self, batch: Batch, random: torch.Generator) -> Batch:
+        return augment(batch, self.tasks, self.augmentation, random)
 
     def published_parts(self, stream: str) -> tuple[np.ndarray, np.ndarray] | None:
         return self.source.parts
 
 
-def combine(fingerprints: Mapping[str, str]) -> str:
-    """One fingerprint of named ones, whatever their order."""
-    return f"{derive(*(f'{name}={fingerprints[name]}' for name in sorted(fingerprints))):016x}"
-
-
 # Stored rows (B, H, W[, 3]) -> tensors.
-
-
-def unpack_images(rows: Array) -> Tensor:
-    """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), by ImageNet's mean and deviation."""
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (MEAN, STD))
-    return torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous().float().sub_(mean).div_(std)
 
 
 def unpack_classes(rows: Array) -> Tensor:
@@ -99,17 +102,18 @@ def unpack_reals(rows: Array) -> Tensor:
 
 
 def unpack_png_normals(rows: Array) -> Tensor:
-    """AdaShare's uint8 (B, H, W, 3), (R, G, B) = ((x, z, y) + 1) / 2 * 255 -> unit (B, 3, H, W) as x, y, z; white is NaN."""
-    coded = torch.from_numpy(rows).permute(0, 3, 1, 2)[:, [0, 2, 1]]
-    masked = (coded == MASKED[0]).all(1, keepdim=True)
-    return F.normalize(coded.float().div_(127.5).sub_(1.0), dim=1).masked_fill_(masked, torch.nan)
+    """AdaShare's uint8 (B, H, W, 3), (R, G, B) = ((x, z, y) + 1) / 2 * 255 -> unit (B, 3, H, W), white NaN."""
+    red, green, blue = torch.from_numpy(rows).unbind(-1)
+    masked = (red == WHITE) & (green == WHITE) & (blue == WHITE)
+    normals = torch.stack((red, blue, green), 1).float().div_(127.5).sub_(1.0)
+    length = normals.square().sum(1, keepdim=True).sqrt_()
+    return normals.div_(length.masked_fill_(masked.unsqueeze(1), torch.nan))
 
 
 def unpack_unit_normals(rows: Array) -> Tensor:
     """int16 (B, H, W, 3), x, y, z times 32767, all 0 missing -> unit (B, 3, H, W)."""
-    coded = torch.from_numpy(rows).permute(0, 3, 1, 2).float()
-    masked = (coded == 0).all(1, keepdim=True)
-    return F.normalize(coded, dim=1).masked_fill_(masked, torch.nan)
+    normals = torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous().float()
+    return normals.div_(normals.square().sum(1, keepdim=True).sqrt_())  # 0 / 0 is the missing one's NaN
 
 
 # A file's values, checked -> rows as stored.
@@ -122,7 +126,8 @@ def pack_classes(path: Path, labels: Array, classes: int, void: Sequence[int]) -
     if wrong.size:
         given = f"label {wrong.flat[0]}"
         bad(path, given, f"classes 0 to {classes - 1}, or {' or '.join(map(str, void))} where unlabelled")
-    return np.where(unlabelled, STORED_VOID, labels).astype(np.uint8)
+    packed: Array = np.where(unlabelled, STORED_VOID, labels).astype(np.uint8)
+    return packed
 
 
 def pack_depth(path: Path, depth: Array, limit: float, unit: str = "metres") -> Array:
@@ -131,7 +136,7 @@ def pack_depth(path: Path, depth: Array, limit: float, unit: str = "metres") -> 
     wrong = depth[~np.isnan(depth) & ~((depth >= 0) & (depth <= limit))]
     if wrong.size:
         bad(path, f"depth {wrong.flat[0]:g}", f"0 to {limit:g} {unit}, 0 where missing")
-    return np.where(depth == 0, np.float32(np.nan), depth)
+    return np.where(depth == 0, np.float32(np.nan), depth).astype(np.float32)
 
 
 def pack_normals(path: Path, normals: Array) -> Array:
@@ -144,3 +149,11 @@ def pack_normals(path: Path, normals: Array) -> Array:
         bad(path, f"a normal of length {wrong.flat[0]:.3g}", "unit vectors, (0, 0, 0) where missing")
     scaled = normals / np.where(missing, 1, length)[..., None] * _INT16
     return np.where(missing[..., None], 0, np.rint(scaled)).astype(np.int16)
+
+
+def pack_unit_image(path: Path, image: Array) -> Array:
+    """An image with values in [0, 1] -> uint8."""
+    wrong: Array = image[~((image >= -1e-3) & (image <= 1 + 1e-3))]
+    if wrong.size:
+        bad(path, f"value {wrong.flat[0]:g}", "an image in [0, 1]")
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -20,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_PIXELS = 1 << 26
 MAX_TEXT = 1 << 28  # bytes of a list or text file
+MAX_MATLAB = 1 << 24  # bytes of a mapping or split file
 _KINDS = {"f": "real", "i": "integer", "u": "unsigned integer", "b": "boolean"}
 
 
@@ -171,3 +173,40 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def _short(error: BaseException) -> str:
     return one_line(error)[:200]
+
+
+def numbered(place: Path, suffix: str) -> list[Path]:
+    """The files `<i><suffix>` of a folder in the order of their numbers; DataError where there is none."""
+    if not place.is_dir():
+        bad(place, "no such folder", f"<number>{suffix} files")
+    files = [p for p in place.iterdir() if p.suffix == suffix and p.stem.isascii() and p.stem.isdigit()]
+    if not files:
+        bad(place, "empty", f"<number>{suffix} files")
+    return sorted(files, key=lambda p: (int(p.stem), p.name))
+
+
+@contextmanager
+def hdf5(path: Path, expected: str) -> Iterator[Any]:
+    """An open HDF5 file; whatever goes wrong while it is read is a DataError."""
+    import h5py
+
+    require(path, expected)
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except DataError:
+        raise
+    except Exception as error:  # h5py raises of every kind on damaged files
+        raise DataError(f"'{path}': no readable HDF5 content, {_short(error)} (expected: {expected})") from error
+
+
+def matlab_variable(path: Path, name: str, expected: str) -> Array:
+    """A variable of a small MATLAB file (version 5)."""
+    from scipy.io import loadmat
+
+    if require(path, expected).stat().st_size > MAX_MATLAB:
+        bad(path, f"more than {MAX_MATLAB} bytes", expected)
+    try:
+        return np.asarray(loadmat(path, variable_names=[name])[name])
+    except Exception as error:  # the bytes may be anything
+        raise DataError(f"'{path}': no variable '{name}', {_short(error)} (expected: {expected})") from error

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import torch
-
-from mtlbench.data.base import Batch, DataOptions, Reference
-from mtlbench.data.dense import DenseDataset
+from mtlbench.data.base import DataOptions, Reference
+from mtlbench.data.dense import DenseDataset, DenseOptions
 from mtlbench.data.files import folder
 from mtlbench.data.nyuv2_layouts import EXPECTED, recognise
 
-PUBLISHED_CROP = 321
 WEIGHTS = {"segmentation": 1.0, "normals": 20.0, "depth": 3.0}  # AdaShare's lambda, 2 and 3 tasks
 _PAPER = {
     "backbone": "resnet34", "width": 1.0, "head": 1024, "dropout": 0.5, "init": "normal",
@@ -23,24 +20,22 @@ _CONSTANTS = "Sun et al., NeurIPS 2020 (arXiv 1911.12423), 480x640: the released
 _PAPER_TABLE = "Sun et al., NeurIPS 2020 (arXiv 1911.12423), 480x640"
 
 
-class NYUv2Options(DataOptions):
+class NYUv2Options(DenseOptions):
     """`classes` is 40 or 13 (None: the layout's own). `derived_normals` says that the normals were computed from depth.
 
-    None means derived unless the images have the published size (480x640, or 288x384). `crop` None is 321 where the
-    images are larger, else the whole image.
+    None means derived unless the images have a published size (480x640, or 288x384). `crop` None is 321 where the images
+    are larger, else the whole image.
     """
 
     classes: Literal[40, 13] | None = None
     derived_normals: bool | None = None
-    crop: int | None = None
-    zoom: tuple[float, float] = (0.5, 1.5)
-    mirror: bool = True
 
 
 class NYUv2(DenseDataset):
     """795 training and 654 test images of rooms: segmentation, normals, depth in metres."""
 
     name: ClassVar[str] = "nyuv2"
+    paper_crop: ClassVar[int] = 321
     Options: ClassVar[type[DataOptions]] = NYUv2Options
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8},
@@ -66,18 +61,10 @@ class NYUv2(DenseDataset):
 
     def __init__(self, options: NYUv2Options, root: Path | None, tasks: Sequence[str] | None) -> None:
         super().__init__(options, root, tasks)
-        self._options = options
         place = folder(root, self.name, EXPECTED)
-        self.adopt(recognise(place, options.classes, options.derived_normals), place, tasks, WEIGHTS)
-        height, width = self.source.size
-        crop = options.crop or (PUBLISHED_CROP if min(height, width) > PUBLISHED_CROP else None)
-        self.crop = (crop, crop) if crop else (height, width)
-        self.shape = (3, *self.crop)
+        self.adopt(recognise(place, options.classes, options.derived_normals), options, tasks, WEIGHTS)
 
     def preset(self, name: str) -> Mapping[str, Any]:
         """A preset's settings; the paper trains ResNet-18 on two tasks."""
         small = name == "paper" and len(self.tasks) < 3
         return {**self.presets[name], "backbone": "resnet18"} if small else self.presets[name]
-
-    def augment(self, batch: Batch, random: torch.Generator) -> Batch:
-        return batch

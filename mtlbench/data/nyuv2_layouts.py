@@ -9,55 +9,67 @@ import numpy as np
 
 from mtlbench.data.cache import Column
 from mtlbench.data.dense import (
-    INPUT,
+    Form,
     Source,
     pack_classes,
     pack_depth,
+    pack_normals,
+    pack_unit_image,
     unpack_classes,
-    unpack_images,
     unpack_png_normals,
     unpack_reals,
+    unpack_unit_normals,
 )
-from mtlbench.data.files import array, bad, groups, inside, label_image, load_json, photo, require
+from mtlbench.data.files import Array, array, bad, groups, inside, label_image, load_json, numbered, photo, require
+from mtlbench.data.nyuv2_matlab import MATLAB, matlab
+from mtlbench.data.stored import INPUT, unpack_images
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task
 
 LISTING = "nyu_v2_3task.json"
-EXPECTED = f"{LISTING}, or train/ and val/ with image, label, depth and normal, or nyu_depth_v2_labeled.mat"
+EXPECTED = f"{LISTING}, or train/ and val/ with image, label, depth and normal, or {MATLAB}"
 MAX_DEPTH = 20.0  # metres; the sensor ends at 10
 PUBLISHED_SIZES = ((480, 640), (288, 384))
-FIELDS = (INPUT, "segmentation", "normals", "depth")
+FIELDS = (INPUT, "segmentation", "normals", "depth")  # in the order of AdaShare's groups
+FOLDERS = {INPUT: "image", "segmentation": "label", "normals": "normal", "depth": "depth"}
+SPLITS = {"train": "train", "test": "val"}
 
 
 def recognise(root: Path, classes: int | None, derived: bool | None) -> Source:
     """The source in `root`, by what lies there. DataError where nothing does, or its list is damaged."""
     if (root / LISTING).is_file():
         return adashare(root, classes or 40, derived)
+    if (root / MATLAB).is_file():
+        return matlab(root, classes or 40, MAX_DEPTH)
+    if (root / "train" / "image").is_dir():
+        return libmtl(root, classes or 13, derived)
     raise DataError(f"'{root}': no layout of NYUv2 (expected: {EXPECTED})")
 
 
-def tasks(size: tuple[int, int], classes: int, derived: bool | None) -> tuple[Task, ...]:
+def tasks(size: tuple[int, int], classes: int, derived: bool | None) -> dict[str, Task]:
     """The three tasks; unasked, normals count as derived where the images have no published size."""
-    return (
-        Task("segmentation", "segmentation", classes),
-        Task("normals", "normals", 3, derived=size not in PUBLISHED_SIZES if derived is None else derived),
-        Task("depth", "depth", 1, unit="m"),
-    )
+    derived = size not in PUBLISHED_SIZES if derived is None else derived
+    return {
+        "segmentation": Task("segmentation", "segmentation", classes),
+        "normals": Task("normals", "normals", 3, derived=derived),
+        "depth": Task("depth", "depth", 1, unit="m"),
+    }
 
 
 def adashare(root: Path, classes: int, derived: bool | None) -> Source:
     """AdaShare's: groups [image, segmentation, normal, depth] of paths in a JSON list, with train1 and train2."""
     listing = root / LISTING
     content = load_json(listing, "AdaShare's list of NYUv2")
-    rows = {key: groups(listing, content, key, len(FIELDS)) for key in ("train", "test")}
-    size = photo(inside(root, rows["train"][0][0], listing)).shape[:2]
+    rows = {key: groups(listing, content, key, len(FIELDS)) for key in SPLITS}
     paths = {
         (split, field): [require(inside(root, row[i], listing), f"named in {LISTING}") for row in rows[split]]
         for split in rows
         for i, field in enumerate(FIELDS)
     }
-    columns = {key: _adashare_column(key, files, size, classes) for key, files in paths.items()}
-    return Source("adashare", size, tasks(size, classes, derived), columns, _parts(listing, content, rows["train"]))
+    height, width, _ = photo(paths["train", INPUT][0]).shape
+    columns = {key: _adashare_column(key, files, (height, width), classes) for key, files in paths.items()}
+    known = tasks((height, width), classes, derived)
+    return Source("adashare", (height, width), tuple(known.values()), columns, _parts(listing, content, rows["train"]))
 
 
 def _parts(listing: Path, content: dict[str, object], train: list[list[str]]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -65,50 +77,53 @@ def _parts(listing: Path, content: dict[str, object], train: list[list[str]]) ->
     if "train1" not in content and "train2" not in content:
         return None
     place = {row[0]: i for i, row in enumerate(train)}
-    parts = []
-    for key in ("train1", "train2"):
-        rows = groups(listing, content, key, len(FIELDS))
-        strange = [row[0] for row in rows if row[0] not in place]
+
+    def part(key: str) -> np.ndarray:
+        images = [str(row[0]) for row in groups(listing, content, key, len(FIELDS))]
+        strange = [image for image in images if image not in place]
         if strange:
             bad(listing, f"'{key}' names '{strange[0]}', which 'train' does not", f"'{key}' is a part of 'train'")
-        parts.append(np.unique([place[row[0]] for row in rows]))
-    if np.intersect1d(*parts).size:
+        return np.unique([place[image] for image in images])
+
+    first, second = part("train1"), part("train2")
+    if np.intersect1d(first, second).size:
         bad(listing, "'train1' and 'train2' share images", "two parts of 'train' without a common image")
-    return parts[0], parts[1]
+    return first, second
 
 
 def _adashare_column(key: tuple[str, str], files: Sequence[Path], size: tuple[int, int], classes: int) -> Column:
-    split, field = key
-    name = f"{split}/{field}"
-    if field == INPUT:
-        return Column(name, len(files), (*size, 3), "u1", files, lambda i: photo(files[i], size), unpack_images)
-    if field == "normals":
-        return Column(
-            name,
-            len(files),
-            (*size, 3),
-            "u1",
-            files,
-            lambda i: label_image(files[i], ("RGB",), size),
-            unpack_png_normals,
-        )
-    if field == "depth":
-        return Column(
-            name,
-            len(files),
-            size,
-            "f4",
-            files,
-            lambda i: pack_depth(files[i], array(files[i], "fui", size), MAX_DEPTH),
-            unpack_reals,
-        )
-    return Column(
-        name,
-        len(files),
-        size,
-        "u1",
-        files,
-        lambda i: pack_classes(files[i], label_image(files[i], ("L", "P"), size), classes, (255,)),
-        unpack_classes,
-        f"{classes}",
-    )
+    forms: dict[str, Form] = {
+        INPUT: ((*size, 3), "u1", lambda p: photo(p, size), unpack_images),
+        "segmentation": (size, "u1", lambda p: pack_classes(p, _segments(p, size), classes, (255,)), unpack_classes),
+        "normals": ((*size, 3), "u1", lambda p: label_image(p, ("RGB",), size), unpack_png_normals),
+        "depth": (size, "f4", lambda p: pack_depth(p, array(p, "f", size), MAX_DEPTH), unpack_reals),
+    }
+    return Column.of_files("/".join(key), files, *forms[key[1]], f"{classes}")
+
+
+def _segments(path: Path, size: tuple[int, int]) -> Array:
+    return label_image(path, ("L", "P"), size)
+
+
+def libmtl(root: Path, classes: int, derived: bool | None) -> Source:
+    """LibMTL's and MTAN's: {train,val}/{image,label,depth,normal}/<i>.npy; "val" is the official test split."""
+    paths: dict[tuple[str, str], list[Path]] = {}
+    for split, folder in SPLITS.items():
+        images = numbered(root / folder / "image", ".npy")
+        for field in FIELDS:
+            place = root / folder / FOLDERS[field]
+            paths[split, field] = [require(place / image.name, f"the {field} of '{image}'") for image in images]
+    height, width, _ = array(paths["train", INPUT][0], "f", (None, None, 3)).shape
+    columns = {key: _libmtl_column(key, files, (height, width), classes) for key, files in paths.items()}
+    return Source("libmtl", (height, width), tuple(tasks((height, width), classes, derived).values()), columns)
+
+
+def _libmtl_column(key: tuple[str, str], files: Sequence[Path], size: tuple[int, int], classes: int) -> Column:
+    whole = (*size, 3)
+    forms: dict[str, Form] = {
+        INPUT: (whole, "u1", lambda p: pack_unit_image(p, array(p, "f", whole)), unpack_images),
+        "segmentation": (size, "u1", lambda p: pack_classes(p, array(p, "fiu", size), classes, (-1,)), unpack_classes),
+        "normals": (whole, "i2", lambda p: pack_normals(p, array(p, "f", whole)), unpack_unit_normals),
+        "depth": (size, "f4", lambda p: pack_depth(p, array(p, "f", (*size, 1))[..., 0], MAX_DEPTH), unpack_reals),
+    }
+    return Column.of_files("/".join(key), files, *forms[key[1]], f"{classes}")
