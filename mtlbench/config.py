@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -70,4 +71,8 @@ def parse(model: type[BaseModel], values: dict[str, Any], what: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"])
+        if first["type"] == "literal_error" and isinstance(first["input"], str):
+            raise unknown(
+                f"{where} of {what}", first["input"], re.findall("'([^']+)'", first["ctx"]["expected"])
+            ) from error
         raise ConfigError(f"{what}: '{where}' is {first.get('input')!r}: {first['msg']}") from error
