@@ -1,0 +1,149 @@
+"""From a results folder to its tables, figures and page: everything is written from records, and only what changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mtlbench.errors import RecordError
+from mtlbench.records import read_all
+from mtlbench.report import formats
+from mtlbench.report.aggregate import Aggregate, aggregate
+from mtlbench.report.header import header, title
+from mtlbench.report.select import Outcome, outcome, studies
+from mtlbench.report.tables import all_tables
+from mtlbench.report.text import clean, markdown
+
+MANIFEST = "manifest.json"
+FOLDERS = ("tables", "figures", "runs")  # whatever else lies in the results folder is not ours to touch
+
+
+@dataclass
+class Report:
+    """What the records say: studies with their figures, and what could not be read."""
+
+    results: Path
+    out: Path
+    aggregates: list[Aggregate]
+    outcomes: list[Outcome]
+    problems: list[str]
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each thing a reader must know before believing a figure."""
+        found = [f"unreadable: {clean(p, 400)}" for p in self.problems]
+        for result in self.aggregates:
+            found += [f"{title(result.study)}: {w}" for w in result.study.warnings]
+        return found
+
+    def terminal(self) -> list[Any]:
+        """What to print with rich: a table a study, and the warnings."""
+        from mtlbench.report.terminal import terminal
+
+        return terminal(self)
+
+
+def read(results: Path, out: Path | None = None) -> Report:
+    """Read every record and work out every figure; writes nothing. RecordError where there is no results folder."""
+    if not results.is_dir():
+        raise RecordError(f"no results folder '{results}' (allowed: a folder that holds records/)")
+    runs, problems = read_all(results)
+    outcomes = [outcome(run) for run in runs]
+    return Report(results, out or results, [aggregate(s) for s in studies(outcomes)], outcomes, problems)
+
+
+def write(results: Path, out: Path | None = None) -> Report:
+    """Write tables, figures and the page of a results folder under `out` (by default into the folder itself)."""
+    report = read(results, out)
+    disk = Disk(report.out)
+    for result in report.aggregates:
+        _tables(disk, result)
+    _figures(disk, report)
+    disk.finish()
+    report.files = sorted(disk.files)
+    return report
+
+
+class Disk:
+    """Writes what changed, remembers what it wrote, and removes what an earlier report wrote and this one does not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: set[str] = set()
+        self.hashes: dict[str, str] = {}
+        try:
+            old: Any = json.loads((root / MANIFEST).read_text())
+            self.before = {str(f) for f in old["files"]}
+            self.drawn = {str(k): str(v) for k, v in old["figures"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self.before, self.drawn = set(), {}
+
+    def put(self, name: str, content: str | bytes) -> None:
+        """Write a file under the root, if it is not there with this content."""
+        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        self.files.add(name)
+        path = self.root / name
+        try:
+            if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            raise RecordError(f"cannot write '{path}': {error.strerror or error}") from error
+
+    def unchanged(self, name: str, digest: str) -> bool:
+        """Whether a figure lies there, drawn from the same data; notes it as ours."""
+        self.hashes[name] = digest
+        files = [f"figures/{name}.{suffix}" for suffix in ("png", "svg")]
+        same = self.drawn.get(name) == digest and all((self.root / f).is_file() for f in files)
+        if same:
+            self.files.update(files)
+        return same
+
+    def finish(self) -> None:
+        """Remove stale files and write the manifest."""
+        for name in sorted(self.before - self.files):
+            parts = PurePosixPath(name).parts
+            if len(parts) == 2 and parts[0] in FOLDERS and parts[1] not in (".", ".."):
+                (self.root / name).unlink(missing_ok=True)
+        content = {"files": sorted(self.files), "figures": dict(sorted(self.hashes.items()))}
+        self.put(MANIFEST, json.dumps(content, indent=1) + "\n")
+
+
+def _tables(disk: Disk, result: Aggregate) -> None:
+    """A study's tables: one Markdown file, and a CSV and a LaTeX file a table."""
+    tables = all_tables(result)
+    above = header(result)
+    disk.put(f"tables/{result.study.name}.md", document(title(result.study), above, tables, result.study.warnings))
+    lines = [title(result.study), *(f"{label}: {text}" for label, text in above)]
+    for table in tables:
+        disk.put(f"tables/{result.study.name}-{table.name}.csv", formats.to_csv(table))
+        disk.put(f"tables/{result.study.name}-{table.name}.tex", formats.to_latex(table, lines))
+
+
+def document(
+    name: str, above: Iterable[tuple[str, str]], tables: Iterable[formats.Table], warnings: Iterable[str] = ()
+) -> str:
+    """A study's Markdown file."""
+    lines = "".join(f"- {label}: {_code(text) if label == 'Command' else markdown(text)}\n" for label, text in above)
+    notes = "".join(f"\n> Warning: {markdown(w)}\n" for w in warnings)
+    body = "\n".join(formats.to_markdown(t) for t in tables)
+    return f"## {markdown(name)}\n\n{lines}{notes}\n{body}"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if "`" not in text else markdown(text)
+
+
+def _figures(disk: Disk, report: Report) -> None:
+    """Draw the figures whose data changed; matplotlib is loaded only then."""
+    from mtlbench.report import plots
+
+    for figure in plots.figures(report.aggregates):
+        if not disk.unchanged(figure.name, figure.hash):
+            for suffix, data in figure.draw().items():
+                disk.put(f"figures/{figure.name}.{suffix}", data)

@@ -1,0 +1,96 @@
+"""What stands above every table: what was run, how it was chosen, on what, and the command that runs it again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mtlbench.report.aggregate import Aggregate
+from mtlbench.report.select import ORACLE, Study
+from mtlbench.report.tables import task_name
+from mtlbench.report.text import clean, number
+
+SELECTION = {
+    "last": "last step",
+    "best-val": "best on validation",
+    ORACLE: "best-test-oracle: CHOSEN ON THE TEST SPLIT, optimistic by design",
+}
+BUDGET = {"total": "all phases together", "final": "the deployed network's final phase; earlier phases are extra"}
+
+
+def title(study: Study) -> str:
+    """The study in one line."""
+    tasks = ", ".join(task_name(t) for t in study.tasks)
+    name = f"{clean(study.config.get('dataset', 'data'), 40)}: {tasks}"
+    return f"{name} [best-test-oracle]" if study.oracle else name
+
+
+def header(result: Aggregate) -> list[tuple[str, str]]:
+    """Label and text of each line."""
+    study, config = result.study, result.study.config
+    selection, budget = str(config.get("selection", "last")), str(config.get("budget", "total"))
+    steps = config.get("steps")
+    lines = [
+        (
+            "Tasks",
+            ", ".join(task_name(t) for t in study.tasks)
+            + (" (each with inputs of its own)" if len(study.streams) > 1 else ""),
+        ),
+        ("Selection", SELECTION.get(selection, selection)),
+        ("Budget", f"{number(steps, 0) if steps else 'unknown'} steps, {budget} ({BUDGET.get(budget, '?')})"),
+        ("Seeds", _seeds(study)),
+        ("Targets", _targets(study)),
+        ("Network", _join(config, "backbone", "width", "head", "dropout", "init", "batchnorm", "pretrained")),
+        (
+            "Training",
+            _join(
+                config, "preset", "optimizer", "lr", "weight_decay", "schedule", "batch_size", "weighting", "precision"
+            ),
+        ),
+        ("Device", ", ".join(_machines(study)) or study.device),
+        (
+            "Data",
+            f"{study.fingerprint or 'no fingerprint'}" + (f", layout {found}" if (found := _layouts(study)) else ""),
+        ),
+        ("Commit", ", ".join(_most(r.commit for r in study.outcomes)) or "unknown"),
+    ]
+    commands = _most(clean(r.command, 400) for r in study.outcomes if r.command)
+    lines += [("Command", command) for command in commands[:4]]
+    if len(commands) > 4:
+        lines.append(("Command", f"and {len(commands) - 4} more, on the pages of the runs"))
+    return [(label, clean(text, 600)) for label, text in lines]
+
+
+def _seeds(study: Study) -> str:
+    listed = ", ".join(map(str, study.seeds[:12])) + (", …" if len(study.seeds) > 12 else "")
+    warning = {1: "; one seed: no intervals, no ranking claim", 2: "; two seeds: intervals are very wide"}
+    return f"{len(study.seeds)} ({listed}){warning.get(len(study.seeds), '')}"
+
+
+def _targets(study: Study) -> str:
+    derived = [clean(t.name, 40) for t in study.tasks if t.derived]
+    return f"derived: {', '.join(derived)}; the others as labelled" if derived else "as labelled, none derived"
+
+
+def _join(config: Mapping[str, Any], *names: str) -> str:
+    return ", ".join(f"{n} {clean(v, 40)}" for n in names if (v := config.get(n)) is not None)
+
+
+def _machines(study: Study) -> list[str]:
+    return _most(f"{study.device} ({clean(name, 60)})" for r in study.outcomes if (name := _machine(r.environment)))
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    device = str(environment.get("device") or "")
+    return str(environment.get("processor") or device) if device.startswith("cpu") else device
+
+
+def _layouts(study: Study) -> str:
+    return ", ".join(_most(clean(r.layout, 40) for r in study.outcomes if r.layout))
+
+
+def _most(values: Iterable[str]) -> list[str]:
+    """The different values, the most frequent first."""
+    counted = Counter(v for v in values if v)
+    return sorted(counted, key=lambda v: (-counted[v], v))

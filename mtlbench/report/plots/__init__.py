@@ -1,0 +1,75 @@
+"""Figures: `data` reduces a study to JSON, `draw` turns that into a picture; what did not change is not drawn again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from mtlbench.report.aggregate import Aggregate
+from mtlbench.report.plots import pareto, style
+
+KINDS: Mapping[str, ModuleType] = {"delta": pareto}
+TITLES = {"delta": "Delta against cost, with the Pareto front"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure to draw: its file name, what it shows in words, and the data that decides its picture."""
+
+    name: str
+    kind: str
+    study: str
+    alt: str
+    content: Mapping[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """Of everything that decides the picture: the data, the style, and the version of what draws it."""
+        import matplotlib
+
+        data = [self.kind, self.content, style.VERSION, matplotlib.__version__]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
+
+    def draw(self) -> dict[str, bytes]:
+        """Its picture by format."""
+        with style.context():
+            draw: Callable[[Mapping[str, Any]], Any] = KINDS[self.kind].draw
+            return style.images(draw(self.content))
+
+
+def figures(results: Iterable[Aggregate]) -> list[Figure]:
+    """Every figure of every study that has data for it."""
+    results = list(results)
+    order = looks(results)
+    found = []
+    for result in results:
+        for kind, module in KINDS.items():
+            content = module.data(result, order)
+            if content is not None:
+                content["note"] = note(result)
+                name = f"{result.study.name}-{kind}"
+                found.append(Figure(name, kind, result.study.name, TITLES[kind], content))
+    return found
+
+
+def looks(results: Iterable[Aggregate]) -> dict[str, int]:
+    """Each label's place in the row of colours and markers: the same in all figures, anchors first."""
+    rank = {"independent": 0, "shared": 1}
+    labels = {x.label: (rank.get(x.row.anchor or "", 2), x.label) for r in results for x in r.lines}
+    return {label: i for i, label in enumerate(sorted(labels, key=lambda name: labels[name]))}
+
+
+def note(result: Aggregate) -> str:
+    """What a figure that leaves the page must still say of itself."""
+    said = []
+    if len(result.study.seeds) == 1:
+        said.append("one seed: no ranking")
+    if result.study.oracle:
+        said.append("CHOSEN ON THE TEST SPLIT")
+    if any(t.derived for t in result.study.tasks):
+        said.append("derived " + ", ".join(t.name for t in result.study.tasks if t.derived))
+    return f"[{'; '.join(said)}]" if said else ""

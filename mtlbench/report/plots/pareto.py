@@ -1,0 +1,85 @@
+"""Delta against what it costs: parameters, MACs, latency and training, with the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mtlbench.report.aggregate import DELTA, Aggregate, Line, mean
+from mtlbench.report.plots import style
+
+AXES = (
+    ("parameters", "Parameters", "M", 1e-6),
+    ("macs", "MACs, all tasks", "G", 1e-9),
+    ("latency_ms", "Latency, all tasks", "ms", 1.0),
+    ("training_flops", "Training compute", "PFLOP", 1e-15),
+)
+
+
+def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+    """The points of each panel; None without a Delta."""
+    points = [_point(line, order) for line in result.lines]
+    points = [p for p in points if style.usable(p["delta"]) and p["costs"]]
+    return {"points": points} if len(points) > 1 else None
+
+
+def _point(line: Line, order: dict[str, int]) -> dict[str, Any]:
+    delta = mean(line.series(DELTA))
+    costs = {k: line.costs[k].mean * scale for k, _, _, scale in AXES if k in line.costs}
+    half = delta.half if style.usable(delta.half) else 0.0
+    costs = {k: v for k, v in costs.items() if style.usable(v)}
+    return {"label": line.label, "look": order[line.label], "delta": delta.mean, "half": half, "costs": costs}
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points no other one beats in both: cheaper (x) and better (y), by rising cost."""
+    found: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda p: (p[0], -p[1])):
+        if not found or y > found[-1][1]:
+            found.append((x, y))
+    return found
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """Four panels, Delta upwards and cost to the right."""
+    made = style.figure(5.4)
+    grid = made.subplots(2, 2, sharey=True)
+    for axes, (key, name, unit, _) in zip(grid.flat, AXES, strict=True):
+        _panel(axes, [p for p in content["points"] if key in p["costs"]], key)
+        axes.set_xlabel(f"{name} ({unit})")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("Δ over single-task (%)")
+    style.caption(made, "Δ against cost", content["note"])
+    fullest = max(grid.flat, key=lambda a: len(a.get_legend_handles_labels()[1]))
+    style.legend(made, fullest)
+    return made
+
+
+def _panel(axes: Axes, points: Sequence[dict[str, Any]], key: str) -> None:
+    axes.axhline(0, color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    if not points:
+        axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color=style.SOFT)
+        axes.set_xticks([])
+        return
+    best = front([(p["costs"][key], p["delta"]) for p in points])
+    axes.plot(*zip(*best, strict=True), color=style.INK, linewidth=0.9, alpha=0.55, drawstyle="steps-post", zorder=2)
+    for p in points:
+        where, half = p["costs"][key], p["half"]
+        look = style.look(p["look"])
+        axes.errorbar(where, p["delta"], yerr=half or None, fmt="none", ecolor=look["color"], elinewidth=0.8, alpha=0.6)
+        axes.scatter(
+            [where],
+            [p["delta"]],
+            s=42,
+            label=style.shorten(p["label"]),
+            zorder=3,
+            edgecolor="white",
+            linewidth=0.6,
+            **look,
+        )
+    style.pad(axes, [p["costs"][key] for p in points], "x")
+    axes.xaxis.set_major_locator(MaxNLocator(5))

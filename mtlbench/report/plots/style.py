@@ -1,0 +1,118 @@
+"""One look for every figure: colours that colour-blind readers can tell apart, distinct markers, print sizes, fixed bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+VERSION = 1  # raise it when the look changes: every figure is then drawn again
+
+# Okabe and Ito (2008), without its yellow, which is too light for paper, and with a grey instead
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+INK, SOFT, GRID = "#222222", "#666666", "#DDDDDD"
+WIDTH = 7.0  # inches: two columns of a paper
+HUGE = 1e15  # beyond it a number is no measurement, and axes break
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8.0,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 6.0,
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "mtlbench",
+    "svg.fonttype": "path",
+    "path.simplify": True,
+    "text.parse_math": False,  # a "$" in a name is a "$"
+    "text.usetex": False,
+}
+
+
+def look(index: int) -> dict[str, Any]:
+    """Colour and marker of the index-th method: 77 different pairs."""
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure, `height` and `width` in inches."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def legend(made: Figure, axes: Axes, columns: int = 4) -> None:
+    """The methods' legend under the panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    if unique:
+        wide = max(map(len, unique))
+        columns = max(1, min(columns, 110 // (wide + 8)))
+        made.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=columns, handletextpad=0.4)
+
+
+def caption(made: Figure, title: str, note: str = "") -> None:
+    """The title at the left, the study's warning behind it where there is one."""
+    made.suptitle(f"{title}   {note}" if note else title, x=0.01, ha="left", fontsize=9.5, fontweight="bold", color=INK)
+
+
+def shorten(text: str, limit: int = 34) -> str:
+    """A label that fits a figure."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def usable(*values: float | None) -> bool:
+    """Whether all these can be drawn."""
+    return all(v is not None and math.isfinite(v) and abs(v) < HUGE for v in values)
+
+
+def pad(axes: Axes, values: Sequence[float], axis: str, share: float = 0.08) -> None:
+    """Limits around the values with a margin, also where all of them are equal."""
+    if values:
+        low, high = min(values), max(values)
+        margin = (high - low) * share or abs(high) * 0.1 or 1.0
+        (axes.set_xlim if axis == "x" else axes.set_ylim)(low - margin, high + margin)
+
+
+def images(made: Figure) -> dict[str, bytes]:
+    """The figure as PNG and SVG, the same bytes for the same figure."""
+    png, svg = io.BytesIO(), io.BytesIO()
+    made.savefig(png, format="png", metadata={"Software": None})
+    made.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return {"png": png.getvalue(), "svg": b"\n".join(line.rstrip() for line in svg.getvalue().split(b"\n"))}
+
+
+def context() -> Any:
+    """Matplotlib under this style alone, whatever the user's own settings are."""
+    settings: Any = {**mpl.rcParamsDefault, **RC, "backend": "agg"}
+    return mpl.rc_context(settings)

@@ -1,0 +1,137 @@
+"""Numbers and names as text, and the escapes that keep a hostile name a name: in Markdown, LaTeX, CSV and file names."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import Any
+
+MISSING = "n/a"
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, invisible and direction-changing characters, lone surrogates
+
+
+def clean(value: Any, limit: int = 200) -> str:
+    """Any value as one line of at most `limit` visible characters."""
+    text = str(value)[: 4 * limit]
+    text = "".join(" " if c in "\t\r\n" else c for c in text if c in "\t\r\n" or unicodedata.category(c) not in _HIDDEN)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def slug(value: Any, limit: int = 40) -> str:
+    """A name that is safe as a part of a file name on every system."""
+    return re.sub(r"[^a-z0-9.+_]+", "-", clean(value).lower()).strip("-.")[:limit].strip("-.") or "x"
+
+
+def number(value: float | None, digits: int = 2, sign: bool = False) -> str:
+    """A number with so many decimals; very large or small ones with an exponent; n/a where there is none."""
+    value = as_float(value)
+    if value is None:
+        return MISSING
+    rounded = round(value, digits) + 0.0  # + 0.0: no "-0.00"
+    if abs(value) >= 1e7 or (value != 0 and abs(value) < 0.5 * 10 ** -(digits + 2)):
+        return f"{value:+.2e}" if sign else f"{value:.2e}"
+    return f"{rounded:{'+' if sign else ''},.{digits}f}"
+
+
+def as_float(value: Any) -> float | None:
+    """A finite float, or None: records may hold null, NaN or integers that no float can."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+_SCALES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def si(value: float | None, unit: str = "") -> str:
+    """Three figures with a prefix: 18.5G, 21.3M, 940."""
+    value = as_float(value)
+    if value is None:
+        return MISSING
+    scale, letter = next(((s, p) for s, p in _SCALES if abs(value) >= 0.9995 * s), (1.0, ""))
+    scaled = value / scale
+    digits = 0 if abs(scaled) >= 99.95 or (scale == 1.0 and scaled == int(scaled)) else 1 if abs(scaled) >= 9.995 else 2
+    return number(scaled, digits) + (f" {letter}{unit}" if letter or unit else "")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as the two largest units: 42 s, 3 min 5 s, 2 h 14 min."""
+    value = as_float(seconds)
+    if value is None:
+        return MISSING
+    if value < 60:
+        return f"{value:.0f} s" if value >= 10 or value == 0 else f"{value:.1f} s"
+    if value < 3600:
+        return f"{int(value // 60)} min {int(value % 60)} s"
+    return f"{int(value // 3600)} h {int(value % 3600 // 60)} min" if value < 3.6e9 else f"{value:.1e} s"
+
+
+LONG = 20_000  # characters of a sentence or a label that an escape lets through: names are shortened where they enter
+
+
+def markdown(value: Any) -> str:
+    """Text in a Markdown table cell or sentence: no markup, HTML, link or cell boundary of its own."""
+    text = clean(value, LONG).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "-": "{-}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "×": r"$\times$",
+    "≈": r"$\approx$",
+    "≥": r"$\geq$",
+    "α": r"$\alpha$",
+    "δ": r"$\delta$",
+    "²": r"$^2$",
+    "³": r"$^3$",
+    "°": r"\textdegree{}",
+    "·": r"\textperiodcentered{}",
+    "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "§": r"\S{}",
+    "–": "--",
+    "−": r"$-$",
+    "…": r"\dots{}",
+}
+
+
+def latex(value: Any) -> str:
+    """Text in LaTeX, in ASCII alone: every special character escaped, other scripts as their base letters or '?'."""
+    return "".join(_LATEX.get(c) or _ascii(c) for c in clean(value, LONG))
+
+
+def _ascii(character: str) -> str:
+    if character.isascii():
+        return character
+    base = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return "".join(_LATEX.get(c, c) for c in base) or "?"
+
+
+def csv_text(value: Any) -> str:
+    """Text in a CSV cell: a spreadsheet must not read it as a formula."""
+    text = clean(value, LONG)
+    return "'" + text if text.lstrip()[:1] in tuple("=+-@|%") and text.strip() else text

@@ -1,0 +1,42 @@
+"""The sentences that stand under tables and in figures: what a reader must know before believing a number."""
+
+from __future__ import annotations
+
+ONE_SEED = (
+    "One seed: no intervals, and no ranking can be read from this table. Bold marks the best figure of a column, which is "
+    "not a winner."
+)
+SEEDS = (
+    "Mean ± standard deviation over seeds; brackets are 95 % t intervals. Best in bold, second best in italics (underlined in "
+    "LaTeX). ≈ cannot be told from the best at these seeds: the 95 % interval of the paired difference contains zero, which "
+    "does not make them equal."
+)
+NO_SINGLE_TASK = "No single-task runs in this study: Δ is n/a."
+DELTA = (
+    "Δ: mean relative improvement over single-task of the same seed, over all metrics of a task, then over tasks; Δ primary "
+    "takes each task's primary metric alone."
+)
+DERIVED = (
+    "Derived {names}: these labels were computed from another task's labels, which inflates transfer between the two. "
+    "Read the same study without them beside this one."
+)
+UNDECIDED = (
+    "‡ The learned policy is undecided (mean |α − .5| below .1), so its decisions are close to coin flips: {told}."
+)
+ORACLE = "best-test-oracle: what was deployed was CHOSEN ON THE TEST SPLIT; these figures are optimistic by design."
+COST = (
+    "MACs are multiply-adds for one input. All tasks: shared work counted once. Own passes: every task in a pass of its own, "
+    "as the papers count. Backbone × is relative to one plain backbone. Latency: median, one input, all tasks."
+)
+SKILL = "Skill: 1 − e / e_constant on the task's primary metric; 0 is the constant predictor, 1 is without error."
+AGAINST = (
+    "Gain: positive is better than hard sharing of the same seed, with its 95 % t interval. p: paired t test, corrected by "
+    "Holm (Δ over methods is one family; all tasks' primary metrics are another). Detectable: the smallest true difference "
+    "that this test finds with a chance of 80 %, before correction. A large p is no evidence that two methods are equal."
+)
+AGAINST_ONE_SEED = "One seed: differences without intervals or tests; they say nothing about another seed."
+PUBLISHED = "Published figures stand apart: they were measured in other settings and enter no mean, mark or test here."
+TEST_SET = (
+    "What another test set of this size would change: percentile intervals over {draws} resamples of blocks of neighbouring "
+    "test images, the same blocks for every method; figures of the seeds averaged. It does not contain the spread over seeds."
+)
