@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any, Literal
 
 import torch
@@ -34,8 +35,13 @@ class CrossStitchUnit(nn.Module):
         a = self.a[list(rows)]
         if a.dim() == 2:
             return mixed(a, features)
-        stacked = torch.stack(features)  # (T, B, C, h, w)
-        return list(torch.einsum("ijc,jbc...->ibc...", a, stacked).unbind())
+        a = a.unflatten(2, (-1, *(1 for _ in features[0].shape[2:])))  # (R, T, C, 1, 1)
+        return [_weighted_sum(row, features) for row in a.unbind()]
+
+
+def _weighted_sum(weights: Tensor, features: Sequence[Tensor]) -> Tensor:
+    products = [w * f for w, f in zip(weights.unbind(), features, strict=True)]
+    return reduce(torch.add, products)
 
 
 class CrossStitch(Streams):

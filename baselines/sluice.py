@@ -64,10 +64,8 @@ class Sluice(Streams):
     def mix(self, site: int, features: list[Tensor], rows: Sequence[int]) -> list[Tensor]:
         if site == 0:
             return features
-        subspaces = [half for f in features for half in f.chunk(SUBSPACES, dim=1)]
         wanted = [r * SUBSPACES + s for r in rows for s in range(SUBSPACES)]
-        mixtures = mixed(self.units.alpha[site - 1][wanted], subspaces)
-        return [torch.cat(mixtures[i : i + SUBSPACES], dim=1) for i in range(0, len(mixtures), SUBSPACES)]
+        return mixed(self.units.alpha[site - 1][wanted], features, SUBSPACES)
 
     def read(self, trail: Iterator[list[Tensor]], rows: Sequence[int]) -> list[Tensor]:
         columns = zip(*list(trail)[1:], strict=True)  # for each task its mixtures after every stage

@@ -43,12 +43,17 @@ def shares(count: int, own: float = OWN) -> Tensor:
     return torch.full((count, count), (1 - own) / (count - 1)).fill_diagonal_(own)
 
 
-def mixed(table: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
-    """The mixtures `sum_j table[i, j] * features[j]`, one for each row of `table` (rows, T)."""
-    stacked = torch.stack(list(features))  # (T, B, C, h, w)
-    # One matrix product over the stack touches each feature once; T x T multiply-adds are up to 4 times slower.
-    product = table @ stacked.flatten(1)
-    return list(product.view(len(table), *features[0].shape).unbind())
+def mixed(table: Tensor, features: Sequence[Tensor], subspaces: int = 1) -> list[Tensor]:
+    """The mixtures `sum_j table[i, j] * G_j` of T tasks' features (B, C, ...), each cut into S subspaces of its channels.
+
+    G are the T * S subspaces in the order of tasks, then subspaces; `table` is (R * S, T * S), the result R features.
+    """
+    # One matrix product over the stack touches each feature once; T x T multiply-adds are up to 4 times slower. The
+    # stack has its channels last, as training has: nothing is transposed.
+    parts = [f.movedim(1, -1).unflatten(-1, (subspaces, -1)).movedim(-2, 0) for f in features]  # (S, B, h, w, C/S)
+    stacked = torch.cat(parts)  # (T * S, B, h, w, C/S)
+    product = (table @ stacked.flatten(1)).view(-1, subspaces, *stacked.shape[1:])  # (R, S, B, h, w, C/S)
+    return [m.movedim(0, -2).flatten(-2).movedim(-1, 1) for m in product.unbind()]
 
 
 def pointwise(inputs: int, outputs: int, build: Build) -> nn.Conv1d | nn.Conv2d:

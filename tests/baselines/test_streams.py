@@ -53,9 +53,19 @@ def test_mixed_is_the_weighted_sum() -> None:
         torch.testing.assert_close(got, wanted)
 
 
-def test_mixed_takes_sequences() -> None:
-    features = [torch.randn(2, 3, 7) for _ in range(2)]
-    torch.testing.assert_close(mixed(torch.eye(2), features)[1], features[1])
+@pytest.mark.parametrize("shape", [(2, 4, 7), (2, 4, 5, 3)])
+def test_mixed_subspaces_by_hand(shape: tuple[int, ...]) -> None:
+    """Row by row over subspaces of sequences and of maps; the memory stays channels-last where it was."""
+    features = [torch.randn(shape, dtype=torch.float64) for _ in range(2)]
+    table = torch.randn(4, 4, dtype=torch.float64)
+    g = [half for f in features for half in f.chunk(2, dim=1)]
+    naive = [sum(table[i, j] * g[j] for j in range(4)) for i in range(4)]
+    if len(shape) == 4:
+        features = [f.contiguous(memory_format=torch.channels_last) for f in features]
+    got = mixed(table, features, 2)
+    for task in range(2):
+        torch.testing.assert_close(got[task], torch.cat(naive[2 * task : 2 * task + 2], dim=1))
+        assert len(shape) == 3 or got[task].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -128,8 +138,9 @@ def test_all_streams_run_once_but_only_the_named_heads(name: str) -> None:
     ran: list[str] = []
     for part in (method.heads, method.backbones):
         for task, module in part.items():
+            kind = type(module).__name__
             place = module.stages[3] if part is method.backbones else module
-            place.register_forward_hook(lambda *_, tag=f"{type(module).__name__}.{task}": ran.append(tag))
+            place.register_forward_hook(lambda *_, tag=f"{kind}.{task}": ran.append(tag))
     method(images(dtype=torch.float32), ["normals"])
     assert sorted(ran) == ["Backbone.depth", "Backbone.normals", "Backbone.segmentation", "DenseHead.normals"]
 
