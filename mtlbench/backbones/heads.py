@@ -1,4 +1,4 @@
-"""One kind of head for every method: dense (DeepLab's four dilated branches) or a linear classifier on pooled features."""
+"""One kind of head for every method: dense (DeepLab's four dilated branches), linear on pooled features, or for texts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mtlbench.tasks import Task
 
 DILATIONS = (6, 12, 18, 24)
 OUTPUT_STRIDE = 8
+TEXT_STRIDE = 8  # of VD-CNN: three stages halve the text's length
 
 
 class Head(nn.Module):
@@ -60,8 +61,37 @@ class LinearHead(Head):
         return self.linear(x.mean((2, 3)))  # type: ignore[no-any-return]
 
 
+class TextHead(Head):
+    """k-max pooling over the text and three linear layers (VD-CNN, figure 1): (B, C, l) -> (B, outputs).
+
+    Of each channel the k largest values are kept in the order of the text; texts of fewer positions keep all of theirs.
+    """
+
+    K = 8
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, length: int, dropout: float) -> None:
+        super().__init__()
+        self.k = min(self.K, length)
+        self.linear = nn.Sequential(
+            nn.Linear(inputs * self.k, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        largest = x.topk(self.k, dim=2).indices.sort(dim=2).values
+        return self.linear(x.gather(2, largest).flatten(1))  # type: ignore[no-any-return]
+
+
 def make_head(task: Task, inputs: int, architecture: Architecture) -> Head:
     """The head of a task on features with `inputs` channels."""
+    if len(architecture.shape) == 1:
+        length = -(-architecture.shape[0] // TEXT_STRIDE)  # every halving rounds up
+        return TextHead(inputs, task.channels, architecture.head, length, architecture.dropout)
     if not task.dense:
         return LinearHead(inputs, task.channels)
     side = min(architecture.shape[-2:]) // OUTPUT_STRIDE + 1  # the stem's pooling rounds up
