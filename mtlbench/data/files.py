@@ -20,7 +20,8 @@ from mtlbench.errors import DataError, one_line
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_PIXELS = 1 << 26
-MAX_TEXT = 1 << 28  # bytes of a list or text file
+MAX_TEXT = 1 << 28  # bytes of a list
+MAX_LINE = 1 << 24
 MAX_MATLAB = 1 << 24  # bytes of a mapping or split file
 _KINDS = {"f": "real", "i": "integer", "u": "unsigned integer", "b": "boolean"}
 
@@ -210,3 +211,15 @@ def matlab_variable(path: Path, name: str, expected: str) -> Array:
         return np.asarray(loadmat(path, variable_names=[name])[name])
     except Exception as error:  # the bytes may be anything
         raise DataError(f"'{path}': no variable '{name}', {_short(error)} (expected: {expected})") from error
+
+
+def lines(path: Path, expected: str, keep_ends: bool = False) -> Iterator[str]:
+    """A text file's lines as they are read; bytes that are not UTF-8 become replacement characters, null bytes errors."""
+    with _open(path, expected) as file:
+        while raw := file.readline(MAX_LINE + 1):
+            if len(raw) > MAX_LINE:
+                bad(path, f"a line of more than {MAX_LINE} bytes", expected)
+            if b"\0" in raw:
+                bad(path, "binary content", expected)
+            text = raw.decode("utf-8", errors="replace")
+            yield text if keep_ends else text.rstrip("\r\n")

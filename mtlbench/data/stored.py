@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,3 +48,18 @@ def unpack_images(rows: Array) -> Tensor:
     """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), by ImageNet's mean and deviation."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (MEAN, STD))
     return torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous().float().sub_(mean).div_(std)
+
+
+def label_column(name: str, sources: Sequence[Path], labels: Array) -> Column:
+    """One class an item, known already: int64 (B,)."""
+    values = labels.astype(np.int64)
+    return Column(name, len(values), (), "i8", sources, lambda: values, torch.from_numpy, _digest(values))
+
+
+def _digest(values: Array) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()
+
+
+def first_names(known: Iterable[str], named: Sequence[str] | None, first: int | None) -> Sequence[str] | None:
+    """The tasks named, or else the first so many of those known (None: all)."""
+    return named if named is not None or first is None else list(known)[:first]

@@ -1,0 +1,200 @@
+"""Texts as characters: the reviews of fdu-mtl (Liu, Qiu, Huang, ACL 2017), and CSV folders as VD-CNN's sets are laid out."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mtlbench.data.base import DataOptions
+from mtlbench.data.cache import Column
+from mtlbench.data.files import Array, bad, folder, lines
+from mtlbench.data.stored import INPUT, StoredDataset, first_names, label_column
+from mtlbench.errors import DataError
+from mtlbench.tasks import Task, select_tasks
+
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/|_#$%^&*~`+=<>()[]{}"
+"""VD-CNN's (section 3.1), without space, padding and unknown: 69 tokens in all."""
+PADDING, UNKNOWN, SPACE = 0, 1, 2
+TOKENS = len(CHARACTERS) + 3
+MAX_CLASSES = 10_000
+
+_TABLE = np.full(1 << 8, UNKNOWN, np.uint8)
+_TABLE[[ord(c) for c in " \t\r\n"]] = SPACE
+for _place, _character in enumerate(CHARACTERS):
+    _TABLE[ord(_character)] = _TABLE[ord(_character.upper())] = _place + 3
+
+Example = tuple[int, str]
+
+
+def encode(text: str, length: int) -> Array:
+    """Characters as uint8 tokens (length,), lower-cased; cut off behind `length`, or padded."""
+    codes = np.minimum(np.frombuffer(text[:length].encode("utf-32-le"), np.uint32), len(_TABLE) - 1)
+    tokens = np.full(length, PADDING, np.uint8)
+    tokens[: len(codes)] = _TABLE[codes]
+    return tokens
+
+
+class TextOptions(DataOptions):
+    """`length` is how many characters of a text are read; `first` takes so many tasks where none are named."""
+
+    length: int = Field(1024, ge=8)
+    first: int | None = Field(None, ge=1)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One task's texts: the files of its splits, and how to read the labelled texts out of one."""
+
+    files: Mapping[str, Path]
+    read: Callable[[Path], Iterator[Example]]
+
+
+class Texts(StoredDataset):
+    """One stream of texts and one classification a task; a subclass finds the corpora in the folder."""
+
+    Options: ClassVar[type[DataOptions]] = TextOptions
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {
+            "backbone": "vdcnn9", "width": 0.25, "head": 64, "steps": 300, "batch_size": 16, "lr": 1e-3,
+            "data": {"length": 256, "first": 4},
+        },
+        "standard": {
+            "backbone": "vdcnn9", "width": 0.5, "head": 256, "steps": 3000, "batch_size": 32, "lr": 1e-3,
+            "data": {"length": 512},
+        },
+        "paper": {
+            "backbone": "vdcnn29", "width": 1.0, "head": 2048, "steps": 20000, "batch_size": 128,
+            "optimizer": "sgd", "lr": 0.01, "data": {"length": 1024},
+        },
+    }  # fmt: skip
+
+    def __init__(self, options: TextOptions, root: Path | None, tasks: Sequence[str] | None) -> None:
+        super().__init__(options, root, tasks)
+        self.layout, corpora = self.corpora(folder(root, self.name, self.expected))
+        known = tuple(Task(name, "classification", 2) for name in corpora)
+        chosen = select_tasks(known, first_names(corpora, tasks, options.first))
+        counted = {t.name: count_labels(corpora[t.name]) for t in chosen}
+        self.tasks = tuple(Task(t.name, "classification", counted[t.name].classes) for t in chosen)
+        self.streams = {t.name: (t.name,) for t in chosen}
+        self.weights = {t.name: 1.0 for t in chosen}
+        self.shape = (options.length,)
+        self.keep(
+            {
+                (split, name, field): column
+                for name, labels in counted.items()
+                for split in ("train", "test")
+                for field, column in _columns(name, split, corpora[name], labels.of[split], options.length).items()
+            }
+        )
+
+    expected: ClassVar[str]
+
+    def corpora(self, root: Path) -> tuple[str, dict[str, Corpus]]:
+        """The layout's name, and every task's corpus."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How many classes a task has, and each split's labels."""
+
+    classes: int
+    of: Mapping[str, Array]
+
+
+def count_labels(corpus: Corpus) -> Labels:
+    """The labels of both splits, 0..classes-1 with none left out of train. DataError names the file that is wrong."""
+    labels = {s: np.fromiter((label for label, _ in corpus.read(path)), np.int64) for s, path in corpus.files.items()}
+    for split, values in labels.items():
+        if not len(values):
+            bad(corpus.files[split], "empty", "labelled texts, one a line")
+    classes = int(labels["train"].max()) + 1
+    if len(np.unique(labels["train"])) < max(classes, 2):
+        bad(corpus.files["train"], f"labels {np.unique(labels['train'])[:20].tolist()}", "two or more, none left out")
+    if int(labels["test"].max()) >= classes:
+        bad(
+            corpus.files["test"], f"label {labels['test'].max()}", f"the {classes} classes of '{corpus.files['train']}'"
+        )
+    return Labels(classes, labels)
+
+
+def _columns(name: str, split: str, corpus: Corpus, labels: Array, length: int) -> dict[str, Column]:
+    path = corpus.files[split]
+
+    def rows() -> Iterator[Array]:
+        return (encode(text, length) for _, text in corpus.read(path))
+
+    key = f"{split}/{name}/{INPUT}"
+    return {
+        INPUT: Column(key, len(labels), (length,), "u1", (path,), rows, unpack_tokens, f"{length}"),
+        name: label_column(f"{split}/{name}/label", (path,), labels),
+    }
+
+
+def unpack_tokens(rows: Array) -> Tensor:
+    """uint8 (B, L) -> int64 (B, L)."""
+    return torch.from_numpy(rows).long()
+
+
+class FduMtl(Texts):
+    """16 domains of reviews, each positive or negative: `<task>.task.{train,test}`, lines label, tab, text."""
+
+    name: ClassVar[str] = "fdu-mtl"
+    expected: ClassVar[str] = "<task>.task.train and <task>.task.test"
+
+    def corpora(self, root: Path) -> tuple[str, dict[str, Corpus]]:
+        names = sorted(p.name.removesuffix(".task.train") for p in root.glob("*.task.train"))
+        if not names:
+            raise DataError(f"'{root}': no task (expected: {self.expected})")
+        return "fdu-mtl", {
+            name: Corpus({s: root / f"{name}.task.{s}" for s in ("train", "test")}, tabbed) for name in names
+        }
+
+
+def tabbed(path: Path) -> Iterator[Example]:
+    """Lines of label 0 or 1, a tab, and the text."""
+    for number, line in enumerate(lines(path, "lines 'label<TAB>text'"), 1):
+        label, tab, text = line.partition("\t")
+        if not tab or label.strip() not in ("0", "1"):
+            bad(path, f"line {number} is {line[:60]!r}", "label 0 or 1, a tab, and the text")
+        yield int(label), text
+
+
+class TextFolders(Texts):
+    """A folder a task, with train.csv and test.csv: "label","title","text", labels from 1 (Zhang et al. 2015)."""
+
+    name: ClassVar[str] = "text"
+    expected: ClassVar[str] = "<task>/train.csv and <task>/test.csv"
+
+    def corpora(self, root: Path) -> tuple[str, dict[str, Corpus]]:
+        names = sorted(p.parent.name for p in root.glob("*/train.csv"))
+        if not names:
+            raise DataError(f"'{root}': no task (expected: {self.expected})")
+        return "csv", {name: Corpus({s: root / name / f"{s}.csv" for s in ("train", "test")}, table) for name in names}
+
+
+def table(path: Path) -> Iterator[Example]:
+    """Rows of a label from 1 and one or more columns of text, joined by spaces."""
+    expected = 'rows "label","title","text", labels from 1'
+    reader = csv.reader(lines(path, expected, keep_ends=True), strict=True)
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            bad(path, f"line {reader.line_num}: {error}", expected)
+        if len(row) < 2 or not (row[0].strip().isascii() and row[0].strip().isdigit()):
+            bad(path, f"line {reader.line_num} begins {','.join(row)[:60]!r}", expected)
+        label = int(row[0][:9])
+        if not 1 <= label <= MAX_CLASSES:
+            bad(path, f"line {reader.line_num} has label {row[0][:20]}", f"1 to {MAX_CLASSES}")
+        yield label - 1, " ".join(row[1:])
