@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from helpers import images, tiny_method
 from torch import Tensor, nn
 
 from adashare.network import execute
@@ -86,3 +87,45 @@ def test_soft_policy_equals_the_plain_form(plain, tasks: int, opened: int, train
     assert_equal(
         backbone, rows, {t: [float(c) if c is True else c for c in row] for t, row in rows.items()}, plain, [v]
     )
+
+
+def test_release_updates_batch_norms_once_a_task(plain) -> None:
+    backbone = make_backbone().train()
+    other = copy.deepcopy(backbone)
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double()
+    v = torch.rand(3, 4, generator=torch.Generator().manual_seed(2)).double()
+    rows = {f"t{k}": [True] * 4 + list(v[k].unbind()) for k in range(3)}
+    ours = execute(backbone.stem, backbone.blocks, x, rows, share=False)
+    theirs = plain.plain(
+        other.stem, other.blocks, x, {t: [float(c) for c in row] for t, row in rows.items()}, track=False
+    )
+    for task in ours:
+        torch.testing.assert_close(ours[task], theirs[task], atol=1e-6, rtol=0)
+    for (name, a), b in zip(backbone.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
+    assert backbone.stem[1].num_batches_tracked == 3
+
+
+def test_a_subset_of_tasks_gives_the_same_features() -> None:
+    backbone = make_backbone().eval()
+    x = torch.randn(2, 3, 32, 32).double()
+    rows = {"a": [True] * 8, "b": [True, False] * 4, "c": [False] * 8}
+    together = execute(backbone.stem, backbone.blocks, x, rows)
+    for task, row in rows.items():
+        assert torch.equal(execute(backbone.stem, backbone.blocks, x, {task: row})[task], together[task])
+
+
+@pytest.mark.parametrize("method", ["adashare", "random-policy"])
+def test_all_execute_equals_hard_sharing_after_training(method: str) -> None:
+    options = {"adashare": {"policy": ",".join(["1" * 8] * 3)}, "random-policy": {"skip": 0.0}}
+    networks = [tiny_method("hard-sharing", 3).double(), tiny_method(method, 3, options[method]).double()]
+    for network in networks:
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
+        for step in range(5):
+            outputs = network(images(seed=step), [t.name for t in network.tasks])
+            network.loss({t: o.square().flatten(1).mean(1) for t, o in outputs.items()}).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    hard, ours = (network.state_dict() for network in networks)
+    for name, value in hard.items():
+        torch.testing.assert_close(ours[name], value, atol=1e-6, rtol=0, msg=lambda m, n=name: f"{n}: {m}")

@@ -36,7 +36,9 @@ def test_paper_sparsity_is_the_sum_of_log_alpha() -> None:
 
 
 def test_release_sparsity_is_cross_entropy_toward_skip_averaged_over_blocks_and_summed_over_tasks() -> None:
-    expected = -(math.log(0.1) + math.log(0.5) + math.log(0.8)) / 3 - (math.log(0.4) + math.log(0.5) + math.log(0.2)) / 3
+    expected = (
+        -(math.log(0.1) + math.log(0.5) + math.log(0.8)) / 3 - (math.log(0.4) + math.log(0.5) + math.log(0.2)) / 3
+    )
     assert policy.sparsity(logits_of(TWO), "release", 3).item() == pytest.approx(expected)
 
 
@@ -69,7 +71,9 @@ def test_release_sharing_weights_rise_with_depth_and_count_unordered_pairs_of_ra
     shifted = logits_of(THREE)
     shifted[0] += 5.0  # the same alpha, other logits: the release's term notices, the paper's does not
     assert policy.sharing(shifted, "release", 3).item() != pytest.approx(expected)
-    assert policy.sharing(shifted, "paper", 3).item() == pytest.approx(policy.sharing(logits_of(THREE), "paper", 3).item())
+    assert policy.sharing(shifted, "paper", 3).item() == pytest.approx(
+        policy.sharing(logits_of(THREE), "paper", 3).item()
+    )
 
 
 def test_sharing_counts_only_open_blocks() -> None:
