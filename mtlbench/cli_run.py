@@ -17,37 +17,54 @@ if TYPE_CHECKING:
     from mtlbench.runner import Outcome, Plan, Request
     from mtlbench.study import Study
 
-Text = str | None
-Number = int | None
+Text = str | None  # numbers too: what is wrong with one is then said in one place, by the settings
 
 
 def run(
     context: typer.Context,
-    methods: Annotated[Text, typer.Option(help="all, or names and file.py:Class, separated by commas.")] = None,
-    dataset: Annotated[Text, typer.Option(help="A data set's name, or file.py:Class.")] = None,
-    data_dir: Annotated[Text, typer.Option(help="Where the data set lies on disk.")] = None,
-    tasks: Annotated[Text, typer.Option(help="Some of its tasks, separated by commas.")] = None,
-    backbone: Annotated[Text, typer.Option(help="The network every method shares parts of.")] = None,
-    width: Annotated[float | None, typer.Option(help="Times the backbone's channels.")] = None,
-    preset: Annotated[Text, typer.Option(help="quick, standard or paper.")] = None,
-    seeds: Annotated[Text, typer.Option(help="Such as 0,1,2 or 0-4.")] = None,
-    steps: Annotated[Number, typer.Option(help="Training steps of a run.")] = None,
-    batch_size: Annotated[Number, typer.Option(help="Images a step.")] = None,
-    budget: Annotated[Text, typer.Option(help="What --steps counts: total (all phases) or final (the last).")] = None,
-    tune: Annotated[Number, typer.Option(help="Validation-only trials a method before the study.")] = None,
-    weighting: Annotated[Text, typer.Option(help="Task weights: fixed, equal, uncertainty or dwa.")] = None,
+    methods: Annotated[
+        Text, typer.Option(metavar="A,B", help="all, or names and file.py:Class, separated by commas.")
+    ] = None,
+    dataset: Annotated[Text, typer.Option(metavar="NAME", help="A data set's name, or file.py:Class.")] = None,
+    data_dir: Annotated[Text, typer.Option(metavar="DIR", help="Where the data set lies on disk.")] = None,
+    tasks: Annotated[Text, typer.Option(metavar="A,B", help="Some of its tasks, separated by commas.")] = None,
+    backbone: Annotated[Text, typer.Option(metavar="NAME", help="The network every method shares parts of.")] = None,
+    width: Annotated[Text, typer.Option(metavar="W", help="Times the backbone's channels.")] = None,
+    preset: Annotated[Text, typer.Option(metavar="NAME", help="quick, standard or paper.")] = None,
+    seeds: Annotated[Text, typer.Option(metavar="S,S", help="Such as 0,1,2 or 0-4.")] = None,
+    steps: Annotated[Text, typer.Option(metavar="N", help="Training steps of a run.")] = None,
+    batch_size: Annotated[Text, typer.Option(metavar="N", help="Images a step.")] = None,
+    budget: Annotated[
+        Text, typer.Option(metavar="KIND", help="What --steps counts: total (all phases) or final (the last).")
+    ] = None,
+    tune: Annotated[Text, typer.Option(metavar="N", help="Validation-only trials a method before the study.")] = None,
+    weighting: Annotated[
+        Text, typer.Option(metavar="KIND", help="Task weights: fixed, equal, uncertainty or dwa.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="method.option=value, dataset.option=value or run.key=value; many times."),
+        typer.Option(
+            "--set", metavar="X.Y=V", help="method.option=value, dataset.option=value or run.key=value; many times."
+        ),
     ] = None,
-    selection: Annotated[Text, typer.Option(help="Which step is deployed: last, best-val or best-test-oracle.")] = None,
-    workers: Annotated[Number, typer.Option(help="Runs side by side; a core each by default on CPU.")] = None,
-    threads: Annotated[Number, typer.Option(help="Threads of each; the cores are shared out by default.")] = None,
-    device: Annotated[Text, typer.Option(help="auto, cpu or cuda.")] = None,
-    precision: Annotated[Text, typer.Option(help="fp32 or bf16.")] = None,
-    pretrained: Annotated[Text, typer.Option(help="Start from ImageNet's weights, or from those in FILE.")] = None,
-    out: Annotated[Text, typer.Option(help="The results folder.")] = None,
-    config: Annotated[Text, typer.Option(help="A YAML file of the same settings; flags win over it.")] = None,
+    selection: Annotated[
+        Text, typer.Option(metavar="KIND", help="Which step is deployed: last, best-val or best-test-oracle.")
+    ] = None,
+    workers: Annotated[
+        Text, typer.Option(metavar="N", help="Runs side by side; a core each by default on CPU.")
+    ] = None,
+    threads: Annotated[
+        Text, typer.Option(metavar="N", help="Threads of each; the cores are shared out by default.")
+    ] = None,
+    device: Annotated[Text, typer.Option(metavar="KIND", help="auto, cpu or cuda.")] = None,
+    precision: Annotated[Text, typer.Option(metavar="KIND", help="fp32 or bf16.")] = None,
+    pretrained: Annotated[
+        Text, typer.Option(metavar="FILE", help="Start from ImageNet's weights, or from those in FILE.")
+    ] = None,
+    out: Annotated[Text, typer.Option(metavar="DIR", help="The results folder.")] = None,
+    config: Annotated[
+        Text, typer.Option(metavar="FILE", help="A YAML file of the same settings; flags win over it.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and what is done already.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Draw tables and figures at the end.")] = True,

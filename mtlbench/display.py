@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mtlbench.runner import Outcome, Progress, Request
 
 EVERY = 10.0  # seconds between two plain lines of one run
+COLUMN = 96  # characters of a table's cell before it is wrapped
 
 
 class Display(Protocol):
@@ -133,4 +134,5 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A plain table for the terminal."""
     from tabulate import tabulate
 
-    return tabulate([[str(cell) for cell in row] for row in rows], header, tablefmt="simple", disable_numparse=True)
+    cells = [[str(cell) for cell in row] for row in rows]
+    return tabulate(cells, header, tablefmt="simple", disable_numparse=True, maxcolwidths=COLUMN)
