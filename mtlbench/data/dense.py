@@ -151,9 +151,11 @@ def pack_normals(path: Path, normals: Array) -> Array:
     return np.where(missing[..., None], 0, np.rint(scaled)).astype(np.int16)
 
 
-def pack_unit_image(path: Path, image: Array) -> Array:
-    """An image with values in [0, 1] -> uint8."""
-    wrong: Array = image[~((image >= -1e-3) & (image <= 1 + 1e-3))]
+def pack_unit_image(path: Path, image: Array, scale: float = 1.0) -> Array:
+    """An image with values in [0, scale] -> uint8."""
+    image = image.astype(np.float32) / scale
+    wrong = image[~((image >= -1e-3) & (image <= 1 + 1e-3))]
     if wrong.size:
-        bad(path, f"value {wrong.flat[0]:g}", "an image in [0, 1]")
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+        bad(path, f"value {wrong.flat[0] * scale:g}", f"an image in [0, {scale:g}]")
+    packed: Array = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return packed

@@ -136,9 +136,9 @@ def _check_picture(
         bad(path, given, f"mode {' or '.join(modes)}")
 
 
-def array(path: Path, kinds: str, shape: tuple[int | None, ...]) -> Array:
-    """A .npy file's array: its dtype's kind is one of `kinds`, its shape is `shape` (None: any length)."""
-    wanted = "x".join("?" if n is None else str(n) for n in shape)
+def array(path: Path, kinds: str, *shapes: tuple[int | None, ...]) -> Array:
+    """A .npy file's array: its dtype's kind is one of `kinds`, its shape one of `shapes` (None: any length)."""
+    wanted = " or ".join("x".join("?" if n is None else str(n) for n in shape) for shape in shapes)
     what = f"a {wanted} .npy array of {' or '.join(_KINDS[k] for k in kinds)} numbers"
     with _open(path, what) as file:
         try:
@@ -150,13 +150,17 @@ def array(path: Path, kinds: str, shape: tuple[int | None, ...]) -> Array:
         given, fortran, dtype = header
         if dtype.kind not in kinds:
             bad(path, f"dtype {dtype}", what)
-        if len(given) != len(shape) or any(w is not None and g != w for g, w in zip(given, shape, strict=True)):
+        if not any(_fits(given, shape) for shape in shapes):
             bad(path, f"shape {'x'.join(map(str, given)) or 'of a scalar'}", what)
         count = int(np.prod([int(n) for n in given], dtype=object))
         if count * dtype.itemsize != left:
             bad(path, f"{left} bytes where its header promises {count * dtype.itemsize}", what)
         values = np.frombuffer(file.read(left), dtype)
     return values.reshape(given[::-1]).T if fortran else values.reshape(given)
+
+
+def _fits(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(given) == len(shape) and all(w is None or g == w for g, w in zip(given, shape, strict=True))
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

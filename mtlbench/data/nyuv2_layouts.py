@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mtlbench.data.cache import Column
 from mtlbench.data.dense import (
     Form,
@@ -20,7 +18,8 @@ from mtlbench.data.dense import (
     unpack_reals,
     unpack_unit_normals,
 )
-from mtlbench.data.files import Array, array, bad, groups, inside, label_image, load_json, numbered, photo, require
+from mtlbench.data.files import Array, array, label_image, photo
+from mtlbench.data.layouts import listed, numbered_folders
 from mtlbench.data.nyuv2_matlab import MATLAB, matlab
 from mtlbench.data.stored import INPUT, unpack_images
 from mtlbench.errors import DataError
@@ -32,7 +31,6 @@ MAX_DEPTH = 20.0  # metres; the sensor ends at 10
 PUBLISHED_SIZES = ((480, 640), (288, 384))
 FIELDS = (INPUT, "segmentation", "normals", "depth")  # in the order of AdaShare's groups
 FOLDERS = {INPUT: "image", "segmentation": "label", "normals": "normal", "depth": "depth"}
-SPLITS = {"train": "train", "test": "val"}
 
 
 def recognise(root: Path, classes: int | None, derived: bool | None) -> Source:
@@ -46,49 +44,22 @@ def recognise(root: Path, classes: int | None, derived: bool | None) -> Source:
     raise DataError(f"'{root}': no layout of NYUv2 (expected: {EXPECTED})")
 
 
-def tasks(size: tuple[int, int], classes: int, derived: bool | None) -> dict[str, Task]:
+def tasks(size: tuple[int, int], classes: int, derived: bool | None) -> tuple[Task, ...]:
     """The three tasks; unasked, normals count as derived where the images have no published size."""
     derived = size not in PUBLISHED_SIZES if derived is None else derived
-    return {
-        "segmentation": Task("segmentation", "segmentation", classes),
-        "normals": Task("normals", "normals", 3, derived=derived),
-        "depth": Task("depth", "depth", 1, unit="m"),
-    }
+    return (
+        Task("segmentation", "segmentation", classes),
+        Task("normals", "normals", 3, derived=derived),
+        Task("depth", "depth", 1, unit="m"),
+    )
 
 
 def adashare(root: Path, classes: int, derived: bool | None) -> Source:
     """AdaShare's: groups [image, segmentation, normal, depth] of paths in a JSON list, with train1 and train2."""
-    listing = root / LISTING
-    content = load_json(listing, "AdaShare's list of NYUv2")
-    rows = {key: groups(listing, content, key, len(FIELDS)) for key in SPLITS}
-    paths = {
-        (split, field): [require(inside(root, row[i], listing), f"named in {LISTING}") for row in rows[split]]
-        for split in rows
-        for i, field in enumerate(FIELDS)
-    }
+    paths, parts = listed(root / LISTING, FIELDS)
     height, width, _ = photo(paths["train", INPUT][0]).shape
     columns = {key: _adashare_column(key, files, (height, width), classes) for key, files in paths.items()}
-    known = tasks((height, width), classes, derived)
-    return Source("adashare", (height, width), tuple(known.values()), columns, _parts(listing, content, rows["train"]))
-
-
-def _parts(listing: Path, content: dict[str, object], train: list[list[str]]) -> tuple[np.ndarray, np.ndarray] | None:
-    """train1 and train2 as indices into train, where the list has them."""
-    if "train1" not in content and "train2" not in content:
-        return None
-    place = {row[0]: i for i, row in enumerate(train)}
-
-    def part(key: str) -> np.ndarray:
-        images = [str(row[0]) for row in groups(listing, content, key, len(FIELDS))]
-        strange = [image for image in images if image not in place]
-        if strange:
-            bad(listing, f"'{key}' names '{strange[0]}', which 'train' does not", f"'{key}' is a part of 'train'")
-        return np.unique([place[image] for image in images])
-
-    first, second = part("train1"), part("train2")
-    if np.intersect1d(first, second).size:
-        bad(listing, "'train1' and 'train2' share images", "two parts of 'train' without a common image")
-    return first, second
+    return Source("adashare", (height, width), tasks((height, width), classes, derived), columns, parts)
 
 
 def _adashare_column(key: tuple[str, str], files: Sequence[Path], size: tuple[int, int], classes: int) -> Column:
@@ -107,15 +78,10 @@ def _segments(path: Path, size: tuple[int, int]) -> Array:
 
 def libmtl(root: Path, classes: int, derived: bool | None) -> Source:
     """LibMTL's and MTAN's: {train,val}/{image,label,depth,normal}/<i>.npy; "val" is the official test split."""
-    paths: dict[tuple[str, str], list[Path]] = {}
-    for split, folder in SPLITS.items():
-        images = numbered(root / folder / "image", ".npy")
-        for field in FIELDS:
-            place = root / folder / FOLDERS[field]
-            paths[split, field] = [require(place / image.name, f"the {field} of '{image}'") for image in images]
+    paths = numbered_folders(root, FOLDERS)
     height, width, _ = array(paths["train", INPUT][0], "f", (None, None, 3)).shape
     columns = {key: _libmtl_column(key, files, (height, width), classes) for key, files in paths.items()}
-    return Source("libmtl", (height, width), tuple(tasks((height, width), classes, derived).values()), columns)
+    return Source("libmtl", (height, width), tasks((height, width), classes, derived), columns)
 
 
 def _libmtl_column(key: tuple[str, str], files: Sequence[Path], size: tuple[int, int], classes: int) -> Column:
