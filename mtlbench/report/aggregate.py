@@ -9,8 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from mtlbench.records import MetricInfo, Metrics, TaskInfo
 from mtlbench.report import statistics
 from mtlbench.report.select import Outcome, Row, Study
@@ -193,7 +191,7 @@ def relative(metric: MetricInfo, values: Series, single: Series) -> Series:
 def _mean_of(parts: list[Series]) -> Series:
     """The mean over parts, for the seeds that have them all."""
     common = set.intersection(*(set(p) for p in parts)) if parts else set()
-    return {s: float(np.mean([p[s] for p in parts])) for s in sorted(common)}
+    return {s: math.fsum(p[s] for p in parts) / len(parts) for s in sorted(common)}
 
 
 def improvement(metric: MetricInfo | None, a: Series, b: Series) -> tuple[list[float], list[float]]:

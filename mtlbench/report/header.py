@@ -55,8 +55,8 @@ def header(result: Aggregate) -> list[tuple[str, str]]:
         ),
         ("Commit", ", ".join(_most(r.commit for r in study.outcomes)) or "unknown"),
     ]
-    commands = _most(clean(r.command, 400) for r in study.outcomes if r.command)
-    lines += [("Command", command) for command in commands[:4]]
+    commands = _most(r.command for r in study.outcomes)
+    lines += [("Command", clean(command, 400)) for command in commands[:4]]
     if len(commands) > 4:
         lines.append(("Command", f"and {len(commands) - 4} more, on the pages of the runs"))
     return [(label, clean(text, 600)) for label, text in lines]
@@ -78,7 +78,7 @@ def _join(config: Mapping[str, Any], *names: str) -> str:
 
 
 def _machines(study: Study) -> list[str]:
-    return _most(f"{study.device} ({clean(name, 60)})" for r in study.outcomes if (name := _machine(r.environment)))
+    return [f"{study.device} ({clean(name, 60)})" for name in _most(_machine(r.environment) for r in study.outcomes)]
 
 
 def _machine(environment: Mapping[str, Any]) -> str:
@@ -87,7 +87,7 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 
 def _layouts(study: Study) -> str:
-    return ", ".join(_most(clean(r.layout, 40) for r in study.outcomes if r.layout))
+    return ", ".join(_most(r.layout for r in study.outcomes))
 
 
 def _most(values: Iterable[str]) -> list[str]:

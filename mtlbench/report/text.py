@@ -14,6 +14,8 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, invisible and directi
 def clean(value: Any, limit: int = 200) -> str:
     """Any value as one line of at most `limit` visible characters."""
     text = str(value)[: 4 * limit]
+    if text.isascii() and text.isprintable():
+        return text if len(text) <= limit else text[: limit - 1] + "…"
     text = "".join(" " if c in "\t\r\n" else c for c in text if c in "\t\r\n" or unicodedata.category(c) not in _HIDDEN)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
