@@ -84,15 +84,20 @@ def _fork(tasks: Sequence[str], choices: Mapping[str, Choice], skipped: Tensor, 
 class Skipped(Block):
     """What is left of a block that no task executes: its projection, or nothing."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, projection: nn.Module | None) -> None:
         super().__init__()
-        self.projection: nn.Module = getattr(block, "projection", None) or nn.Identity()
+        self.projection = nn.Identity() if projection is None else projection
 
     def shortcut(self, x: Tensor) -> Tensor:
         return self.projection(x)  # type: ignore[no-any-return]
 
     def residual(self, x: Tensor) -> Tensor:
         raise NotImplementedError("no task executes this block")
+
+
+def bare(block: Block) -> Block:
+    """A block that no task executes, without its branch; one that names no `projection` is left whole."""
+    return Skipped(block.projection) if hasattr(block, "projection") else block  # type: ignore[arg-type]
 
 
 class Deployed(nn.Module):
@@ -108,7 +113,7 @@ class Deployed(nn.Module):
         self.policy = {task: tuple(row) for task, row in policy.items()}
         used = [any(row[index] for row in self.policy.values()) for index in range(len(blocks))]
         self.stem = stem
-        self.blocks = nn.ModuleList(block if u else Skipped(block) for block, u in zip(blocks, used, strict=True))
+        self.blocks = nn.ModuleList(block if u else bare(block) for block, u in zip(blocks, used, strict=True))
         self.heads = heads
 
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
