@@ -11,6 +11,7 @@ parameter is its depth along z (planar depth), as its direction has z = 1 in the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,6 @@ Turn = tuple[float, float]
 
 FOCAL = 0.9
 NEAR = 0.05
-AMBIENT = 0.34
 BOX, BALL, CYLINDER, ROOM = range(4)
 FACES = 8  # room for the faces of one solid in a face number
 STRAIGHT: Turn = (1.0, 0.0)
@@ -58,6 +58,14 @@ class Solid:
     paints: tuple[Paint, ...]
     turn: Turn = STRAIGHT
     corners: bool = False
+
+    @property
+    def reach(self) -> float:
+        """The radius of a ball around the solid."""
+        if self.shape == BALL:
+            return float(self.half[0])
+        x, y, z = self.half if self.shape != CYLINDER else (self.half[0], self.half[1], 0.0)
+        return math.sqrt(x * x + y * y + z * z)
 
     def local(self, point: Vector, direction: bool = False) -> Vector:
         """World to local coordinates."""
@@ -125,7 +133,7 @@ class World:
 
 @dataclass(frozen=True)
 class Hits:
-    """What rays meet first, flat over rays: depth, solid, and filled by `geometry` the face and the world normal."""
+    """What rays meet first, flat over rays: its depth and its number among the world's solids."""
 
     depth: Array
     solid: Array
@@ -179,28 +187,41 @@ def _quadric(o: Vector, d: Vector, radius: float, axes: Sequence[int]) -> tuple[
     return (-b - root) / a, (-b + root) / a
 
 
-def cast(world: World, direction: Vector) -> Hits:
-    """The first solid on each ray from the camera (world directions)."""
+def cast(world: World, direction: Vector, side: int = 0) -> Hits:
+    """The first solid on each ray from the camera (world directions).
+
+    Where the rays are an image's, row by row with `side` in a row, each solid is tried in its bounding rectangle only.
+    """
+    grid = (side, side) if side else (1, len(direction[0]))
+    x, y, z = (d.reshape(grid) for d in direction)
     with np.errstate(divide="ignore", invalid="ignore"):
-        depth = interval(world.solids[0], world.camera.place, direction)[1]
-        solid = np.zeros(len(depth), np.int64)
+        depth = interval(world.solids[0], world.camera.place, (x, y, z))[1]
+        solid = np.zeros(grid, np.int64)
         for index, candidate in enumerate(world.solids[1:], 1):
-            enter, leave = interval(candidate, world.camera.place, direction)
-            hit = (enter < leave) & (enter > NEAR) & (enter < depth)
-            depth[hit] = enter[hit]
-            solid[hit] = index
-    return Hits(depth, solid)
+            box = bounds(candidate, world.camera, side) if side else (slice(None), slice(None))
+            enter, leave = interval(candidate, world.camera.place, (x[box], y[box], z[box]))
+            hit = (enter < leave) & (enter > NEAR) & (enter < depth[box])
+            depth[box][hit] = enter[hit]
+            solid[box][hit] = index
+    return Hits(depth.ravel(), solid.ravel())
 
 
-def shadowed(world: World, point: Vector) -> Array:
-    """Which points the light does not reach."""
-    way: Vector = tuple(light - p for light, p in zip(world.light, point, strict=True))
-    dark = np.zeros(len(point[0]), bool)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for solid in world.solids[1:]:
-            enter, leave = interval(solid, point, way)
-            dark |= (enter < leave) & (enter > 1e-3) & (enter < 1)
-    return dark
+def bounds(solid: Solid, camera: Camera, side: int) -> tuple[slice, slice]:
+    """The rows and columns of an image that can show a solid: of its bounding ball, a pixel more on every side."""
+    away = tuple(c - e for c, e in zip(solid.centre, camera.place, strict=True))
+    x, y, z = camera.local((away[0], away[1], away[2]))
+    reach = solid.reach + 1e-3
+    if z <= reach + NEAR:
+        return slice(None), slice(None)
+
+    def span(offset: float) -> slice:
+        # The two tangents from the eye to a disc at (offset, z).
+        lean = reach * math.sqrt(offset * offset + z * z - reach * reach)
+        ends = [(offset * z + sign * lean) / (z * z - reach * reach) * FOCAL * side + side / 2 for sign in (-1, 1)]
+        low, high = (min(max(int(end), -2), side + 2) for end in ends)
+        return slice(max(low - 2, 0), max(high + 3, 0))
+
+    return span(-y), span(x)
 
 
 def surface(solid: Solid, point: Vector) -> tuple[Array, Vector, Array, Array]:
@@ -232,21 +253,21 @@ def _box(solid: Solid, x: Array, y: Array, z: Array) -> tuple[Array, Vector, Arr
     return face, (a, b, c), np.where(on_x, z, x), np.where(on_y, z, y)
 
 
-def _along(origin: Vector, direction: Vector, depth: Array) -> Vector:
+def along(origin: Vector, direction: Vector, depth: Array) -> Vector:
     return tuple(o + depth * d for o, d in zip(origin, direction, strict=True))
 
 
 def view(world: World, size: int) -> View:
     """The labels of the pixels' centres."""
     direction = world.camera.world(rays(size))
-    hits = cast(world, direction)
+    hits = cast(world, direction, size)
     label, face = np.zeros(size * size, np.int64), np.zeros(size * size, np.int64)
     normals = np.zeros((3, size * size))
     for index, solid in enumerate(world.solids):
         seen = np.flatnonzero(hits.solid == index)
         if len(seen):
             ray: Vector = tuple(d[seen] for d in direction)
-            point = solid.local(_along(world.camera.place, ray, hits.depth[seen]))
+            point = solid.local(along(world.camera.place, ray, hits.depth[seen]))
             side, normal, _, _ = surface(solid, point)
             label[seen] = np.array(solid.labels)[side if len(solid.labels) > 1 else 0]
             face[seen] = index * FACES + side
@@ -254,95 +275,3 @@ def view(world: World, size: int) -> View:
                 normals[axis, seen] = value
     shape = (size, size)
     return View(hits.depth.reshape(shape), label.reshape(shape), face.reshape(shape), normals.reshape(3, *shape))
-
-
-def photograph(world: World, size: int, samples: int = 2) -> Array:
-    """The picture (3, H, W) in [0, 1]: textures, a point light with shadows, ambient light; samples**2 rays a pixel."""
-    direction = world.camera.world(rays(size, samples, np.float32))
-    hits = cast(world, direction)
-    point = _along(world.camera.place, direction, hits.depth)
-    colour, normals = np.zeros((2, 3, len(hits.depth)), np.float32)
-    for index, solid in enumerate(world.solids):
-        seen = np.flatnonzero(hits.solid == index)
-        if len(seen):
-            side, normal, u, v = surface(solid, solid.local(tuple(p[seen] for p in point)))
-            colour[:, seen] = _painted(solid.paints, side, u, v)
-            for axis, value in enumerate(solid.world(normal, direction=True)):
-                normals[axis, seen] = value
-    light = _light(world, point, normals)
-    picture = np.sqrt(np.clip(colour * light, 0.0, 1.0))  # gamma 2: shadows stay readable in 8 bits
-    fine = picture.reshape(3, size, samples, size, samples)
-    total = sum(fine[:, :, i, :, j] for i in range(samples) for j in range(samples))
-    return np.asarray(total) / samples**2
-
-
-def _light(world: World, point: Vector, normals: Array) -> Array:
-    """Colour of the light on every point: (3, rays)."""
-    way = [light - p for light, p in zip(world.light, point, strict=True)]
-    distance2 = way[0] * way[0] + way[1] * way[1] + way[2] * way[2]
-    facing = way[0] * normals[0] + way[1] * normals[1] + way[2] * normals[2]
-    lit = np.maximum(facing, 0.0) / np.sqrt(distance2) / (1.0 + 0.1 * distance2)
-    lit[shadowed(world, point)] = 0.0
-    ambient = AMBIENT * (1.0 + 0.25 * normals[1])
-    return np.stack([ambient + shine * lit for shine in world.shine])
-
-
-def _painted(paints: Sequence[Paint], side: Array, u: Array, v: Array) -> Array:
-    """Colours (3, n) of surface points."""
-    colour = np.zeros((3, len(u)), u.dtype)
-    for index, paint in enumerate(paints):
-        which = np.flatnonzero(side == index) if len(paints) > 1 else slice(None)
-        share = pattern(paint, u[which], v[which])
-        for channel, (first, second) in enumerate(zip(*paint.colours, strict=True)):
-            colour[channel, which] = first + share * (second - first)
-    return colour
-
-
-PATTERNS = 7
-
-
-def pattern(paint: Paint, u: Array, v: Array) -> Array:
-    """The second colour's share at surface coordinates, slightly mottled."""
-    cos, sin = paint.turn
-    u, v = (cos * u - sin * v) / paint.scale, (sin * u + cos * v) / paint.scale
-    mottled: Array = _figure(paint, u, v) + 0.25 * (noise(3.0 * u, 3.0 * v, paint.key) - 0.5)
-    return mottled
-
-
-def _figure(paint: Paint, u: Array, v: Array) -> Any:
-    """Plain, checks, stripes, bricks, blotches, dots or grain."""
-    if paint.pattern == 0:
-        return 0.2
-    if paint.pattern == 1:
-        return (np.floor(u) + np.floor(v)) % 2
-    if paint.pattern == 2:
-        return u % 1.0 < 0.5
-    if paint.pattern == 3:
-        row = np.floor(2 * v)
-        return ((u + 0.5 * (row % 2)) % 1.0 < 0.07) | ((2 * v) % 1.0 < 0.14)
-    if paint.pattern == 4:
-        return np.clip(3.0 * (noise(u, v, paint.key + 1) - 0.35), 0.0, 1.0)
-    if paint.pattern == 5:
-        x, y = u % 1.0 - 0.5, v % 1.0 - 0.5
-        return x * x + y * y < 0.09
-    rings = (2.0 * u + 3.0 * noise(0.4 * u, 0.25 * v, paint.key + 1)) % 1.0
-    return np.abs(2.0 * rings - 1.0)
-
-
-def noise(u: Array, v: Array, key: int) -> Array:
-    """Value noise in [0, 1]: random values at whole coordinates, smoothly between them."""
-    left, low = np.floor(u), np.floor(v)
-    a, b = u - left, v - low
-    a, b = a * a * (3.0 - 2.0 * a), b * b * (3.0 - 2.0 * b)
-    i, j = left.astype(np.int64), low.astype(np.int64)
-    bottom = _hash(i, j, key) * (1 - a) + _hash(i + 1, j, key) * a
-    top = _hash(i, j + 1, key) * (1 - a) + _hash(i + 1, j + 1, key) * a
-    value: Array = bottom * (1 - b) + top * b
-    return value
-
-
-def _hash(i: Array, j: Array, key: int) -> Array:
-    mixed = (i * 374761393 + j * 668265263 + key * 974711).astype(np.uint32)
-    mixed = (mixed ^ (mixed >> np.uint32(13))) * np.uint32(1274126177)
-    value: Array = (mixed >> np.uint32(8)).astype(np.float32) * 2.0**-24  # 24 bits: exact
-    return value

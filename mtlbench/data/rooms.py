@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from mtlbench.data.paint import PATTERNS
 from mtlbench.data.raycast import (
     BALL,
     BOX,
     CYLINDER,
-    PATTERNS,
     ROOM,
     STRAIGHT,
     Camera,

@@ -19,13 +19,14 @@ from mtlbench.data.augment import Augmentation, augment
 from mtlbench.data.base import ALL, Batch, DataOptions, Dataset
 from mtlbench.data.cache import Column, Stored, ahead, load
 from mtlbench.data.heat import corner_heat, edge_heat
-from mtlbench.data.raycast import View, photograph, view
+from mtlbench.data.paint import photograph
+from mtlbench.data.raycast import View, view
 from mtlbench.data.rooms import CLASSES, furnish
 from mtlbench.data.stored import combine
 from mtlbench.seeding import derive
 from mtlbench.tasks import Task, select_tasks
 
-RENDERER = 1  # raise it with any change of a stored bit
+RENDERER = 2  # raise it with any change of a stored bit
 DEPTH_STEP = 1 / 4096  # metres
 DEPTH_LIMIT = 15.9
 NORMAL_STEP = 1 / 32767
