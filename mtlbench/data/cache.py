@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -29,12 +30,17 @@ BLOCKS = 64  # of a file, spread over it, are checked when it is opened: a small
 AHEAD = 64  # items decoded and not yet written, at most
 
 
+S = TypeVar("S")
+Handler = Callable[[DataError], None]
+
+
 @dataclass(frozen=True)
 class Column:
     """One field of one split: `count` items of `shape` and `dtype`, decoded in order by `rows()` from `sources`.
 
-    `settings` names whatever else decides the stored values (classes, size). `unpack` turns stored rows (B, *shape)
-    into what training sees. Both raise DataError, naming the file, where one is damaged.
+    A damaged item raises a DataError that names its file; `tolerant`, where there is one, hands that to a handler and
+    leaves the item out. `unpack` turns stored rows (B, *shape) into what training sees. `settings` names whatever else
+    decides the stored values (classes, size).
     """
 
     name: str
@@ -45,6 +51,7 @@ class Column:
     rows: Callable[[], Iterable[Array]]
     unpack: Callable[[Array], Tensor]
     settings: str = ""
+    tolerant: Callable[[Handler], Iterable[Array]] | None = None
 
     @classmethod
     def of_files(
@@ -58,7 +65,8 @@ class Column:
         settings: str = "",
     ) -> Column:
         """A column with one file an item, read ahead in threads."""
-        return cls(name, len(files), shape, dtype, files, lambda: ahead(read, files), unpack, settings)
+        rows = partial(ahead, read, files)
+        return cls(name, len(files), shape, dtype, files, rows, unpack, settings, rows)
 
     def packed(self) -> Iterator[bytes]:
         """Every item's bytes as they are stored, checked against the column's promise."""
@@ -69,21 +77,29 @@ class Column:
             count += 1
             yield row.tobytes()
         if count != self.count:
-            raise DataError(f"'{self.sources[0]}': {count} items (expected: {self.count}; did it change just now?)")
+            where = self.sources[0] if self.sources else self.name
+            raise DataError(f"'{where}': {count} items (expected: {self.count}; did it change just now?)")
 
     def digest(self) -> hashlib._Hash:
         """The hash that the items' bytes are added to: the column's fingerprint."""
         return hashlib.sha256(f"{self.dtype} {self.shape} {self.count}".encode())
 
 
-S = TypeVar("S")
-
-
-def ahead(read: Callable[[S], Array], sources: Sequence[S]) -> Iterator[Array]:
+def ahead(read: Callable[[S], Array], sources: Sequence[S], handle: Handler | None = None) -> Iterator[Array]:
     """`read` of every source in order, done ahead in threads; memory stays within AHEAD items."""
+
+    def attempt(source: S) -> Array | None:
+        try:
+            return read(source)
+        except DataError as error:
+            if handle is None:
+                raise
+            handle(error)
+            return None
+
     with ThreadPoolExecutor(workers()) as pool:
         for start in range(0, len(sources), AHEAD):
-            yield from pool.map(read, sources[start : start + AHEAD])
+            yield from (row for row in pool.map(attempt, sources[start : start + AHEAD]) if row is not None)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class CityScapesOptions(DenseOptions):
     """
 
     classes: Literal[2, 7, 19] | None = None
-    height: int = Field(256, ge=32, le=1024)
+    height: int = Field(default=256, ge=32, le=1024)
 
 
 class CityScapes(DenseDataset):

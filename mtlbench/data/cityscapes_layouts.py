@@ -130,7 +130,8 @@ def _labels(path: Path, size: tuple[int, int], classes: int) -> Array:
     ids = _nearest(path, label_image(path, ("L",)), size)
     if np.any((ids > max(CLASSES_19)) & (ids != VOID_ID)):
         bad(path, f"label {ids[ids != VOID_ID].max()}", f"0 to {max(CLASSES_19)}, or {VOID_ID}")
-    return _table(classes)[ids]
+    classified: Array = _table(classes)[ids]
+    return classified
 
 
 def _table(classes: int) -> Array:
@@ -153,7 +154,8 @@ def _nearest(path: Path, values: Array, size: tuple[int, int]) -> Array:
     """Every output pixel's centre looked up: labels are never mixed."""
     _check_shape(path, values)
     rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, values.shape[:2], strict=True))
-    return values[rows[:, None], columns]
+    found: Array = values[rows[:, None], columns]
+    return found
 
 
 def _check_shape(path: Path, values: Array) -> None:

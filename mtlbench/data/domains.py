@@ -17,7 +17,7 @@ from mtlbench.data.augment import Augmentation, augment
 from mtlbench.data.base import Batch, DataOptions
 from mtlbench.data.cache import Column
 from mtlbench.data.files import Array, bad, folder, inside, lines, photo, require
-from mtlbench.data.stored import INPUT, StoredDataset, first_names, label_column, unpack_images
+from mtlbench.data.stored import INPUT, Key, StoredDataset, first_names, label_column, unpack_images
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task, select_tasks
 
@@ -34,12 +34,12 @@ class DomainOptions(DataOptions):
     `first` takes so many domains where none are named; zooms are drawn uniformly.
     """
 
-    size: int = Field(64, ge=8, le=2048)
-    crop: int | None = Field(None, ge=8)
+    size: int = Field(default=64, ge=8, le=2048)
+    crop: int | None = Field(default=None, ge=8)
     zoom_min: float = 0.8
     zoom_max: float = 1.25
     mirror: bool = True
-    first: int | None = Field(None, ge=1)
+    first: int | None = Field(default=None, ge=1)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Domains(StoredDataset):
         side = options.crop or options.size
         self.shape = (3, side, side)
         self.augmentation = Augmentation((options.zoom_min, options.zoom_max), options.mirror, (side, side))
-        self.keep({key: c for t in self.tasks for key, c in _columns(t.name, read[t.name], options.size).items()})
+        self.keep({key: c for t in self.tasks for key, c in domain_columns(t.name, read[t.name], options.size).items()})
 
     def augment(self, batch: Batch, random: torch.Generator) -> Batch:
         return augment(batch, self.tasks, self.augmentation, random)
@@ -167,8 +167,9 @@ def _tree(place: Path, classes: Sequence[str]) -> Domain:
     return Domain(files, labels, {split: tuple(files[split]) for split in SPLITS})
 
 
-def _columns(name: str, domain: Domain, size: int) -> dict[tuple[str, str, str], Column]:
-    columns: dict[tuple[str, str, str], Column] = {}
+def domain_columns(name: str, domain: Domain, size: int) -> dict[Key, Column]:
+    """A domain's images and labels; DataError where a listed image is not there."""
+    columns: dict[Key, Column] = {}
     for split in SPLITS:
         files = [require(path, "a listed image") for path in domain.files[split]]
         columns[split, name, INPUT] = Column.of_files(

@@ -115,6 +115,6 @@ def _columns(
     def column(field: str) -> Column:
         shape, dtype, decode, unpack = forms[field]
         rows = partial(ahead, decode, [int(i) for i in indices])
-        return Column(f"{split}/{field}", len(indices), shape, dtype, sources, rows, unpack, f"{mapping.tolist()}")
+        return Column(f"{split}/{field}", len(indices), shape, dtype, sources, rows, unpack, f"{mapping.tolist()}", rows)
 
     return {field: column(field) for field in forms}

@@ -20,15 +20,17 @@ MEAN = (0.485, 0.456, 0.406)  # ImageNet's, the input statistics of all image se
 STD = (0.229, 0.224, 0.225)
 
 
+Key = tuple[str, str, str]
+"""(split, stream, INPUT or task)."""
+
+
 class StoredDataset(Dataset):
     """Columns by (split, stream, field): each stream's INPUT, and its tasks' labels; `keep` them in the constructor."""
 
-    def keep(self, columns: Mapping[tuple[str, str, str], Column]) -> None:
+    def keep(self, columns: Mapping[Key, Column]) -> None:
         """Open the columns through the cache, which decodes what it does not hold, and sets the fingerprint."""
         assert self.root is not None
-        self._stored: dict[tuple[str, str, str], Stored] = {
-            key: load(column, self.root, self.name) for key, column in columns.items()
-        }
+        self._stored: dict[Key, Stored] = {key: load(column, self.root, self.name) for key, column in columns.items()}
         self.fingerprint = combine({"/".join(key): stored.fingerprint for key, stored in self._stored.items()})
 
     def size(self, split: str, stream: str) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 from mtlbench.data.base import DataOptions
 from mtlbench.data.cache import Column
 from mtlbench.data.files import Array, bad, folder, lines
-from mtlbench.data.stored import INPUT, StoredDataset, first_names, label_column
+from mtlbench.data.stored import INPUT, Key, StoredDataset, first_names, label_column
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task, select_tasks
 
@@ -25,6 +25,8 @@ CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/|_#$%^&*~`+=<>()[]{
 PADDING, UNKNOWN, SPACE = 0, 1, 2
 TOKENS = len(CHARACTERS) + 3
 MAX_CLASSES = 10_000
+FDU = "<task>.task.train and <task>.task.test"
+CSV = "<task>/train.csv and <task>/test.csv"
 
 _TABLE = np.full(1 << 8, UNKNOWN, np.uint8)
 _TABLE[[ord(c) for c in " \t\r\n"]] = SPACE
@@ -45,8 +47,8 @@ def encode(text: str, length: int) -> Array:
 class TextOptions(DataOptions):
     """`length` is how many characters of a text are read; `first` takes so many tasks where none are named."""
 
-    length: int = Field(1024, ge=8)
-    first: int | None = Field(None, ge=1)
+    length: int = Field(default=1024, ge=8)
+    first: int | None = Field(default=None, ge=1)
 
 
 @dataclass(frozen=True)
@@ -79,27 +81,31 @@ class Texts(StoredDataset):
     def __init__(self, options: TextOptions, root: Path | None, tasks: Sequence[str] | None) -> None:
         super().__init__(options, root, tasks)
         self.layout, corpora = self.corpora(folder(root, self.name, self.expected))
-        known = tuple(Task(name, "classification", 2) for name in corpora)
+        known = [Task(name, "classification", 2) for name in corpora]
         chosen = select_tasks(known, first_names(corpora, tasks, options.first))
-        counted = {t.name: count_labels(corpora[t.name]) for t in chosen}
-        self.tasks = tuple(Task(t.name, "classification", counted[t.name].classes) for t in chosen)
+        self.tasks, columns = survey({t.name: corpora[t.name] for t in chosen}, options.length)
         self.streams = {t.name: (t.name,) for t in chosen}
         self.weights = {t.name: 1.0 for t in chosen}
         self.shape = (options.length,)
-        self.keep(
-            {
-                (split, name, field): column
-                for name, labels in counted.items()
-                for split in ("train", "test")
-                for field, column in _columns(name, split, corpora[name], labels.of[split], options.length).items()
-            }
-        )
+        self.keep(columns)
 
     expected: ClassVar[str]
+    """What lies in the folder."""
 
-    def corpora(self, root: Path) -> tuple[str, dict[str, Corpus]]:
+    @staticmethod
+    def corpora(root: Path) -> tuple[str, dict[str, Corpus]]:
         """The layout's name, and every task's corpus."""
         raise NotImplementedError
+
+
+def survey(corpora: Mapping[str, Corpus], length: int) -> tuple[tuple[Task, ...], dict[Key, Column]]:
+    """The corpora's tasks with their classes, and their columns."""
+    counted = {name: count_labels(corpus) for name, corpus in corpora.items()}
+    columns: dict[Key, Column] = {}
+    for name, labels in counted.items():
+        for split, values in labels.of.items():
+            columns |= _columns(name, split, corpora[name], values, length)
+    return tuple(Task(name, "classification", labels.classes) for name, labels in counted.items()), columns
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def count_labels(corpus: Corpus) -> Labels:
     return Labels(classes, labels)
 
 
-def _columns(name: str, split: str, corpus: Corpus, labels: Array, length: int) -> dict[str, Column]:
+def _columns(name: str, split: str, corpus: Corpus, labels: Array, length: int) -> dict[Key, Column]:
     path = corpus.files[split]
 
     def rows() -> Iterator[Array]:
@@ -134,8 +140,8 @@ def _columns(name: str, split: str, corpus: Corpus, labels: Array, length: int) 
 
     key = f"{split}/{name}/{INPUT}"
     return {
-        INPUT: Column(key, len(labels), (length,), "u1", (path,), rows, unpack_tokens, f"{length}"),
-        name: label_column(f"{split}/{name}/label", (path,), labels),
+        (split, name, INPUT): Column(key, len(labels), (length,), "u1", (path,), rows, unpack_tokens, f"{length}"),
+        (split, name, name): label_column(f"{split}/{name}/label", (path,), labels),
     }
 
 
@@ -148,12 +154,13 @@ class FduMtl(Texts):
     """16 domains of reviews, each positive or negative: `<task>.task.{train,test}`, lines label, tab, text."""
 
     name: ClassVar[str] = "fdu-mtl"
-    expected: ClassVar[str] = "<task>.task.train and <task>.task.test"
+    expected: ClassVar[str] = FDU
 
-    def corpora(self, root: Path) -> tuple[str, dict[str, Corpus]]:
+    @staticmethod
+    def corpora(root: Path) -> tuple[str, dict[str, Corpus]]:
         names = sorted(p.name.removesuffix(".task.train") for p in root.glob("*.task.train"))
         if not names:
-            raise DataError(f"'{root}': no task (expected: {self.expected})")
+            raise DataError(f"'{root}': no task (expected: {FDU})")
         return "fdu-mtl", {
             name: Corpus({s: root / f"{name}.task.{s}" for s in ("train", "test")}, tabbed) for name in names
         }
@@ -172,12 +179,13 @@ class TextFolders(Texts):
     """A folder a task, with train.csv and test.csv: "label","title","text", labels from 1 (Zhang et al. 2015)."""
 
     name: ClassVar[str] = "text"
-    expected: ClassVar[str] = "<task>/train.csv and <task>/test.csv"
+    expected: ClassVar[str] = CSV
 
-    def corpora(self, root: Path) -> tuple[str, dict[str, Corpus]]:
+    @staticmethod
+    def corpora(root: Path) -> tuple[str, dict[str, Corpus]]:
         names = sorted(p.parent.name for p in root.glob("*/train.csv"))
         if not names:
-            raise DataError(f"'{root}': no task (expected: {self.expected})")
+            raise DataError(f"'{root}': no task (expected: {CSV})")
         return "csv", {name: Corpus({s: root / name / f"{s}.csv" for s in ("train", "test")}, table) for name in names}
 
 

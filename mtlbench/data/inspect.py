@@ -1,0 +1,196 @@
+"""What lies in a folder: `mtlbench data check DIR` reads all of it and says what it found, damaged files included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mtlbench.data import cityscapes_layouts, domains, nyuv2_layouts, taskonomy, text
+from mtlbench.data.base import ALL
+from mtlbench.data.cache import Column
+from mtlbench.data.dense import Source
+from mtlbench.data.files import folder
+from mtlbench.data.nyuv2_matlab import MATLAB
+from mtlbench.data.stored import INPUT, Key, combine
+from mtlbench.errors import DataError
+from mtlbench.losses import labelled
+from mtlbench.tasks import Task
+
+SHOWN = 20  # problems printed; all are counted
+BATCH = 16
+_EXPECTED = {
+    "nyuv2": nyuv2_layouts.EXPECTED,
+    "cityscapes": cityscapes_layouts.EXPECTED,
+    "taskonomy": taskonomy.EXPECTED,
+    "domains": domains.EXPECTED,
+    "fdu-mtl": text.FDU,
+    "text": text.CSV,
+}
+
+
+@dataclass
+class Report:
+    """A folder's data set and layout, items a split, what was measured of every field, its fingerprint, and problems."""
+
+    path: Path
+    dataset: str
+    layout: str = "unknown"
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  # stream -> split -> items
+    findings: dict[str, str] = field(default_factory=dict)
+    fingerprint: str | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The report as it is printed."""
+        rows = {"folder": str(self.path), "data set": f"{self.dataset}, layout {self.layout}"}
+        rows |= {f"items {'' if stream == ALL else stream}".strip(): _counted(n) for stream, n in self.counts.items()}
+        rows |= self.findings
+        rows |= {"fingerprint": self.fingerprint or "none: damaged", "problems": str(len(self.problems) or "none")}
+        width = max(map(len, rows)) + 2
+        said = [f"{name:<{width}}{value}" for name, value in rows.items()]
+        said += [f"  {problem}" for problem in self.problems[:SHOWN]]
+        hidden = len(self.problems) - SHOWN
+        return [*said, f"  and {hidden} more"] if hidden > 0 else said
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count}" for split, count in counts.items())
+
+
+def check(path: Path) -> Report:
+    """Read the data set in a folder, every file of it. DataError where there is no folder or nothing is recognised."""
+    root = folder(path, "data", "a data set in one of its layouts")
+    report = Report(root, detect(root))
+    try:
+        report.layout, tasks, columns = _open(root, report.dataset)
+    except DataError as error:
+        report.problems.append(str(error))
+        return report
+    _read(report, tasks, columns)
+    return report
+
+
+def detect(root: Path) -> str:
+    """The data set that a folder's names point to."""
+    if any((root / name).is_file() for name in (nyuv2_layouts.LISTING, MATLAB)):
+        return "nyuv2"
+    if (root / cityscapes_layouts.LISTING).is_file() or (root / "leftImg8bit").is_dir():
+        return "cityscapes"
+    if (root / taskonomy.LISTING).is_file() or any((root / "rgb").glob("*_rgb")):
+        return "taskonomy"
+    if (root / "train" / "image").is_dir():
+        return "nyuv2" if (root / "train" / "normal").is_dir() else "cityscapes"
+    if any(root.glob("*.task.train")):
+        return "fdu-mtl"
+    if any(root.glob("*/train.csv")):
+        return "text"
+    if any(root.glob("*_train.txt")) or any(p.is_dir() for p in root.glob("*/*")):
+        return "domains"
+    layouts = "; ".join(f"{name}: {expected}" for name, expected in _EXPECTED.items())
+    raise DataError(f"'{root}': no data set recognised (expected: {layouts})")
+
+
+def _open(root: Path, dataset: str) -> tuple[str, tuple[Task, ...], Mapping[Key, Column]]:
+    """Layout, tasks and columns, under the data set's default options."""
+    if dataset == "nyuv2":
+        return _dense(nyuv2_layouts.recognise(root, None, None))
+    if dataset == "cityscapes":
+        return _dense(cityscapes_layouts.recognise(root, None, 256))
+    if dataset == "taskonomy":
+        return _dense(taskonomy.recognise(root))
+    if dataset == "domains":
+        layout, names, classes, read = domains.recognise(root)
+        size = domains.DomainOptions().size
+        columns = {key: c for name in names for key, c in domains.domain_columns(name, read[name], size).items()}
+        return layout, tuple(Task(n, "classification", len(classes), classes=classes) for n in names), columns
+    layout, corpora = (text.FduMtl if dataset == "fdu-mtl" else text.TextFolders).corpora(root)
+    return layout, *text.survey(corpora, text.TextOptions().length)
+
+
+def _dense(source: Source) -> tuple[str, tuple[Task, ...], Mapping[Key, Column]]:
+    columns = {(split, ALL, name): column for (split, name), column in source.columns.items()}
+    return f"{source.layout}, {source.size[0]}x{source.size[1]}", source.tasks, columns
+
+
+def _read(report: Report, tasks: Sequence[Task], columns: Mapping[Key, Column]) -> None:
+    def collect(error: DataError) -> None:
+        report.problems.append(str(error))
+
+    known = {task.name: task for task in tasks}
+    fingerprints: dict[str, str] = {}
+    tallies: dict[str, Tally] = {}
+    for key, column in columns.items():
+        split, stream, name = key
+        if name == INPUT:
+            report.counts.setdefault(stream, {})[split] = column.count
+        tally = tallies.setdefault(name if name in known else f"{INPUT}s", Tally(known.get(name)))
+        digest = column.digest()
+        batch: list[np.ndarray] = []
+        try:
+            for row in column.tolerant(collect) if column.tolerant else column.rows():
+                digest.update(row.tobytes())
+                batch.append(row)
+                if len(batch) == BATCH:
+                    tally.add(column, batch)
+            tally.add(column, batch)
+        except DataError as error:
+            collect(error)
+        fingerprints["/".join(key)] = digest.hexdigest()
+    report.findings = {name: tally.describe() for name, tally in tallies.items()}
+    if not report.problems:
+        report.fingerprint = combine(fingerprints)
+
+
+class Tally:
+    """What is measured of a field while it streams past: classes, share unlabelled, range and mean."""
+
+    def __init__(self, task: Task | None) -> None:
+        self.task = task
+        self.elements = 0
+        self.labelled = 0
+        self.low, self.high, self.sum = np.inf, -np.inf, torch.zeros(1, dtype=torch.float64)
+        self.classes: np.ndarray | None = None
+
+    def add(self, column: Column, rows: list[np.ndarray]) -> None:
+        """Take in a batch of stored rows, and empty it."""
+        if not rows:
+            return
+        stored = np.stack(rows)
+        rows.clear()
+        if self.task is None:
+            self._values(torch.from_numpy(stored).view(-1, 1))
+            return
+        target = column.unpack(stored)
+        mask = labelled(self.task, target)
+        self.elements += mask.numel()
+        self.labelled += int(mask.sum())
+        if self.task.kind in ("segmentation", "classification"):
+            found = torch.bincount(target[mask].long(), minlength=self.task.channels).numpy()
+            self.classes = found if self.classes is None else self.classes + found
+        else:
+            self._values(target.movedim(1, -1)[mask])
+
+    def _values(self, values: torch.Tensor) -> None:  # (elements, channels)
+        if values.numel():
+            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+            self.sum = self.sum + values.double().sum(0)
+
+    def describe(self) -> str:
+        """One line."""
+        if self.task is None:
+            return f"stored values {self.low:g} to {self.high:g}"
+        share = 100 * (1 - self.labelled / max(self.elements, 1))
+        derived = " (derived from depth)" if self.task.derived else ""
+        said = f"{self.task.kind}{derived}, {share:.2f} % unlabelled"
+        if self.classes is not None:
+            present = int((self.classes > 0).sum())
+            common = int(self.classes.argmax())
+            top = 100 * self.classes.max() / max(self.classes.sum(), 1)
+            return f"{said}, {present} of {self.task.channels} classes occur, most often {common} ({top:.1f} %)"
+        mean = ", ".join(f"{m:.4g}" for m in (self.sum / max(self.labelled, 1)).tolist())
+        unit = f" {self.task.unit}" if self.task.unit else ""
+        return f"{said}, {self.low:.4g} to {self.high:.4g}{unit}, mean {mean}{unit}"
