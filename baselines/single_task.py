@@ -20,8 +20,9 @@ class SingleTask(Method):
 
     def __init__(self, options: Any, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__(options, build, tasks)
-        self.backbones = nn.ModuleDict({t.name: build.backbone() for t in tasks})
-        self.heads = nn.ModuleDict({t.name: build.head(t, self.backbones[t.name].channels[-1]) for t in tasks})
+        backbones = {t.name: build.backbone() for t in tasks}
+        self.backbones = nn.ModuleDict(backbones)
+        self.heads = nn.ModuleDict({t.name: build.head(t, backbones[t.name].channels[-1]) for t in tasks})
 
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         return {t: self.heads[t](self.backbones[t](x)) for t in tasks}

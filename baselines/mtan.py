@@ -1,0 +1,115 @@
+"""MTAN: end-to-end multi-task learning with attention (Liu, Johns and Davison, CVPR 2019, arXiv 1803.10704), in the form
+for residual networks: one shared network, and for each task a soft mask over the features of every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from baselines.streams import pointwise
+from mtlbench.backbones import Backbone, Build
+from mtlbench.backbones.base import initialise
+from mtlbench.method import Method, Options
+from mtlbench.tasks import Task
+
+
+class MTANOptions(Options):
+    """`reduction` is how many times narrower a mask's bottleneck is than the features it masks."""
+
+    reduction: int = Field(4, ge=1)
+
+
+class Attention(nn.Module):
+    """A task's mask at a stage: `sigmoid(BN(conv1x1(ReLU(BN(conv1x1(.))))))` (Section 3.2, Equation 2: h and g)."""
+
+    def __init__(self, inputs: int, outputs: int, reduction: int, build: Build) -> None:
+        super().__init__()
+        middle = max(1, outputs // reduction)
+        self.squeeze = nn.Sequential(pointwise(inputs, middle, build), build.norm(middle), nn.ReLU(inplace=True))
+        self.mask = nn.Sequential(pointwise(middle, outputs, build), build.norm(outputs), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mask(self.squeeze(x))  # type: ignore[no-any-return]
+
+
+class Refinement(nn.Module):
+    """What carries attended features to the next stage: conv3x3-BN-ReLU, pooled to its size (Equation 2: f)."""
+
+    def __init__(self, inputs: int, outputs: int, build: Build) -> None:
+        super().__init__()
+        kind = nn.Conv2d if len(build.architecture.shape) == 3 else nn.Conv1d
+        conv = kind(inputs, outputs, 3, padding=1, bias=False)
+        self.layers = nn.Sequential(conv, build.norm(outputs), nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        return pooled(self.layers(x), like)
+
+
+def pooled(x: Tensor, like: Tensor) -> Tensor:
+    """Max-pooled by the whole factor that lies between the sizes of `x` and `like`."""
+    factor = round(x.shape[-1] / like.shape[-1])
+    if factor == 1:
+        return x
+    pool = F.max_pool2d if x.dim() == 4 else F.max_pool1d
+    return pool(x, factor, ceil_mode=True)
+
+
+class MTAN(Method):
+    """One shared backbone; each task reads the stages' features through masks of its own."""
+
+    name = "mtan"
+    Options = MTANOptions
+
+    def __init__(self, options: Any, build: Build, tasks: Sequence[Task]) -> None:
+        super().__init__(options, build, tasks)
+        self.backbone = build.backbone()
+        self.attention = nn.ModuleDict({t.name: build.module(f"mtan.{t.name}", self._masks) for t in tasks})
+        self.refinement = build.module("mtan", self._refinements)
+        self.heads = nn.ModuleDict({t.name: build.head(t, self.backbone.channels[-1]) for t in tasks})
+
+    def _masks(self) -> nn.ModuleList:
+        widths = self.backbone.channels[1:]
+        inputs = [widths[0], *(2 * w for w in widths[1:])]  # later stages read the refined features of the last beside
+        pairs = zip(inputs, widths, strict=True)
+        masks = nn.ModuleList(Attention(i, w, self.options.reduction, self.build) for i, w in pairs)
+        initialise(masks, self.build.architecture.init)
+        return masks
+
+    def _refinements(self) -> nn.ModuleList:
+        """Shared by the tasks, one between each stage and the next."""
+        widths = self.backbone.channels[1:]
+        steps = nn.ModuleList(Refinement(a, b, self.build) for a, b in pairwise(widths))
+        initialise(steps, self.build.architecture.init)
+        return steps
+
+    def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
+        stages = shared_features(self.backbone, x)
+        return {t: self.heads[t](self._attended(t, stages)) for t in tasks}
+
+    def _attended(self, task: str, stages: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        masks = cast(nn.ModuleList, self.attention[task])
+        before, after = stages[0]
+        attended: Tensor = masks[0](before) * after
+        for mask, refine, (before, after) in zip(masks[1:], self.refinement, stages[1:], strict=True):
+            carried = refine(attended, before)
+            attended = mask(torch.cat((before, carried), dim=1)) * after
+        return attended
+
+
+def shared_features(backbone: Backbone, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """For each stage the features before its last block and after it (a stage of one block: after it, twice)."""
+    x = backbone.stem(x)
+    pairs = []
+    for stage in backbone.stages:
+        *first, last = cast(nn.Sequential, stage)
+        for block in first:
+            x = block(x)
+        before, x = x, last(x)
+        pairs.append((before if first else x, x))
+    return pairs
