@@ -70,7 +70,7 @@ def _architecture(backbone: str, width: float, head: int, shape: tuple[int, ...]
 
 
 def image_sides(text: str) -> tuple[int, int]:
-    """ "224" or "224x224" as (height, width); ConfigError for anything else or less than 16."""
+    """Text like "224" or "256x512" as (height, width); ConfigError for anything else or less than 16."""
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if min(sides) < 16:
@@ -79,11 +79,11 @@ def image_sides(text: str) -> tuple[int, int]:
 
 
 def parse_tasks(text: str) -> list[Task]:
-    """ "segmentation:40,normals" as tasks; a bare name takes the channels that the data set scenes gives it."""
-    from mtlbench.data.scenes import TASKS
+    """Text like "segmentation:40,normals" as tasks; a bare name takes the channels that the data set scenes gives it."""
+    from mtlbench.data.scenes import FIVE
     from mtlbench.tasks import KINDS, Task
 
-    channels = {t.name: t.channels for t in TASKS}
+    channels = {t.name: t.channels for t in FIVE}
     found: dict[str, Task] = {}
     for part in text.split(","):
         name, colon, count = part.strip().partition(":")

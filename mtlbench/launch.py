@@ -35,9 +35,11 @@ def share(runs: int, device: str, workers: int | None = None, threads: int | Non
     """Workers, and threads for each: on CPU one worker a core up to the number of runs, on CUDA one.
 
     It depends on all runs of the study, finished or not: a run that is resumed then has its threads, and so its bits.
+    OMP_NUM_THREADS is the default for threads where somebody set it.
     """
-    count = workers or (1 if device.startswith("cuda") else min(runs, cores()))
-    return max(1, count), threads or max(1, cores() // max(1, count))
+    count = max(1, workers or (1 if device.startswith("cuda") else min(runs, cores())))
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    return count, threads or int(wished if wished.isdecimal() else 0) or max(1, cores() // count)
 
 
 def launch(requests: Sequence[Request], workers: int, threads: int, display: Display) -> list[Outcome]:

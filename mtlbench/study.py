@@ -74,7 +74,9 @@ def resolve(settings: Settings, command: str = "") -> Study:
         "pretrained": pretrained,
     }
     check_backbone(parse(RunConfig, {**base, "method": "any"}, "the study").backbone)
-    return Study(settings, chosen, base, dataset, _device(settings.device), weights, command)
+    study = Study(settings, chosen, base, dataset, _device(settings.device), weights, command)
+    runs(study)  # every method's options are right, too
+    return study
 
 
 def entries(settings: Settings, dataset: str = "scenes") -> tuple[Entry, ...]:
