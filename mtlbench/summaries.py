@@ -25,31 +25,39 @@ def summarise(kind: str, sums: Sums) -> dict[str, float]:
 
     Without an angle histogram (the kept per-image statistics have none) the median angle is NaN.
     """
+    metrics = {name: float(value) for name, value in summarise_many(kind, sums).items()}
+    if HISTOGRAM in sums:
+        metrics["median_angle"] = histogram_median(sums[HISTOGRAM])
+    return metrics
+
+
+def summarise_many(kind: str, sums: Sums) -> dict[str, NDArray[Any]]:
+    """The same for a stack of sums, (..., k) each: every metric is (...). The median angle is always NaN here."""
     if kind == "segmentation":
         return _segmentation(sums)
-    count = float(sums["count"][0]) or math.nan
+    count = np.where(sums["count"][..., 0] > 0, sums["count"][..., 0], np.nan)
     if kind == "classification":
-        return {"accuracy": 100 * float(sums["intersection"].sum()) / count}
+        return {"accuracy": 100 * sums["intersection"].sum(-1) / count}
     if kind == "normals":
-        within = {f"within_{a:g}": 100 * float(s) / count for a, s in zip(ANGLES, sums["within"], strict=True)}
-        median = histogram_median(sums[HISTOGRAM]) if HISTOGRAM in sums else math.nan
-        return {"mean_angle": float(sums["angle"][0]) / count, "median_angle": median, **within}
-    mean = float(sums["abs"][0]) / count
+        within = {f"within_{a:g}": 100 * sums["within"][..., i] / count for i, a in enumerate(ANGLES)}
+        return {"mean_angle": sums["angle"][..., 0] / count, "median_angle": np.full(count.shape, np.nan), **within}
+    mean = sums["abs"][..., 0] / count
     if kind != "depth":
         return {"error": mean}
     names = ("delta_1.25", "delta_1.25^2", "delta_1.25^3")
-    deltas = {name: 100 * float(d) / count for name, d in zip(names, sums["delta"], strict=True)}
-    return {"abs_error": mean, "rel_error": float(sums["relative"][0]) / count, **deltas}
+    deltas = {name: 100 * sums["delta"][..., i] / count for i, name in enumerate(names)}
+    return {"abs_error": mean, "rel_error": sums["relative"][..., 0] / count, **deltas}
 
 
-def _segmentation(sums: Sums) -> dict[str, float]:
+def _segmentation(sums: Sums) -> dict[str, NDArray[Any]]:
     """mIoU over the classes present in the ground truth, a class that is never hit counting 0, and pixel accuracy."""
     hit, truth, predicted = sums["intersection"], sums["truth"], sums["predicted"]
     present = truth > 0
-    if not present.any():
-        return {"miou": math.nan, "pixel_accuracy": math.nan}
-    iou = hit[present] / (truth + predicted - hit)[present]
-    return {"miou": 100 * float(iou.mean()), "pixel_accuracy": 100 * float(hit.sum() / truth.sum())}
+    iou = np.where(present, hit / np.where(present, truth + predicted - hit, 1), 0)
+    classes, pixels = present.sum(-1), truth.sum(-1)
+    some = classes > 0
+    miou = np.where(some, 100 * iou.sum(-1) / np.where(some, classes, 1), np.nan)
+    return {"miou": miou, "pixel_accuracy": np.where(some, 100 * hit.sum(-1) / np.where(some, pixels, 1), np.nan)}
 
 
 def histogram_median(histogram: NDArray[Any]) -> float:

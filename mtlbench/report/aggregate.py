@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mtlbench.records import MetricInfo, Metrics, TaskInfo
 from mtlbench.report import statistics
 from mtlbench.report.select import Outcome, Row, Study
-from mtlbench.report.statistics import Paired, Summary
+from mtlbench.report.statistics import Paired, Span, Summary
 from mtlbench.report.text import as_float
 
 CLEAR = 0.02  # single-task's skill on a metric below which its relative change means nothing
@@ -55,6 +55,17 @@ class Line:
 
 
 @dataclass
+class TestSet:
+    """What resampling the test images says of each row (by label): its figures, and its gains over hard sharing."""
+
+    spans: dict[str, dict[Key, Span]] = field(default_factory=dict)
+    gains: dict[str, dict[Key, Span]] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)  # by task
+    blocks: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Aggregate:
     """A study's figures. `kept_out` says of each metric that enters no Delta why."""
 
@@ -63,6 +74,7 @@ class Aggregate:
     constant: dict[Key, Series]
     kept_out: dict[Key, str]
     pairs: dict[tuple[str, str], Paired] = field(default_factory=dict)  # all pairs of labels, on DELTA
+    test: TestSet = field(default_factory=TestSet)
 
     def line(self, kind: str) -> Line | None:
         """The anchor's line: "independent" or "shared"."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from mtlbench.errors import RecordError
 from mtlbench.records import read_each
-from mtlbench.report import formats
+from mtlbench.report import bootstrap, formats
 from mtlbench.report.aggregate import Aggregate, aggregate
 from mtlbench.report.header import header, title
 from mtlbench.report.select import Outcome, outcome, studies
@@ -38,7 +38,9 @@ class Report:
         """One line for each thing a reader must know before believing a figure."""
         found = [f"unreadable: {clean(p, 400)}" for p in self.problems]
         for result in self.aggregates:
-            found += [f"{title(result.study)}: {w}" for w in result.study.warnings]
+            found += [
+                f"{title(result.study)}: {clean(w, 400)}" for w in (*result.study.warnings, *result.test.problems)
+            ]
         return found
 
     def terminal(self) -> list[Any]:
@@ -53,7 +55,10 @@ def read(results: Path, out: Path | None = None) -> Report:
     if not results.is_dir():
         raise RecordError(f"no results folder '{results}' (allowed: a folder that holds records/)")
     outcomes, problems = _outcomes(results)
-    return Report(results, out or results, [aggregate(s) for s in studies(outcomes)], outcomes, problems)
+    aggregates = [aggregate(study) for study in studies(outcomes)]
+    for result in aggregates:
+        result.test = bootstrap.resample(result)
+    return Report(results, out or results, aggregates, outcomes, problems)
 
 
 def _outcomes(results: Path) -> tuple[list[Outcome], list[str]]:
@@ -135,8 +140,9 @@ class Disk:
 def _tables(disk: Disk, result: Aggregate) -> None:
     """A study's tables: one Markdown file, and a CSV and a LaTeX file a table."""
     tables = all_tables(result)
+    warnings = [*result.study.warnings, *result.test.problems]
     above = header(result)
-    disk.put(f"tables/{result.study.name}.md", document(title(result.study), above, tables, result.study.warnings))
+    disk.put(f"tables/{result.study.name}.md", document(title(result.study), above, tables, warnings))
     lines = [title(result.study), *(f"{label}: {text}" for label, text in above)]
     for table in tables:
         disk.put(f"tables/{result.study.name}-{table.name}.csv", formats.to_csv(table))

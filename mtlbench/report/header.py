@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mtlbench.report.aggregate import Aggregate
+from mtlbench.report.naming import task_name
 from mtlbench.report.select import ORACLE, Study
-from mtlbench.report.tables import task_name
 from mtlbench.report.text import clean, number
 
 SELECTION = {

@@ -40,6 +40,16 @@ class Summary:
 EMPTY = Summary(0, NAN)
 
 
+@dataclass(frozen=True)
+class Span:
+    """A figure with a percentile interval of 95 % around it, and the deviation of the draws it comes from."""
+
+    figure: float
+    low: float
+    high: float
+    sd: float
+
+
 def summarise(values: Sequence[float] | Floats) -> Summary:
     """Mean, sample deviation (n - 1) and t interval of the finite values."""
     data = np.asarray(values, dtype=np.float64)

@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from mtlbench.records import MetricInfo, ReferenceInfo, TaskInfo
 from mtlbench.report import words
-from mtlbench.report.aggregate import (
-    DELTA,
-    DELTA_PRIMARY,
-    OVERALL,
-    Aggregate,
-    Key,
-    Line,
-    Series,
-    mean,
-    paired,
-)
+from mtlbench.report.aggregate import DELTA, DELTA_PRIMARY, Aggregate, Key, Line, Series, mean, paired
+from mtlbench.report.comparisons import against, over_test_sets, pairs
 from mtlbench.report.formats import BEST, SECOND, Cell, Column, Table
+from mtlbench.report.naming import label, metric_column, metric_name, task_name
 from mtlbench.report.statistics import EMPTY, Summary
-from mtlbench.report.text import MISSING, as_float, clean, number
-
-NAMES = {
-    "miou": "mIoU",
-    "pixel_accuracy": "pixel acc.",
-    "mean_angle": "mean",
-    "median_angle": "median",
-    "within_11.25": "within 11.25°",
-    "within_22.5": "within 22.5°",
-    "within_30": "within 30°",
-    "abs_error": "abs. error",
-    "rel_error": "rel. error",
-    "delta_1.25": "δ < 1.25",
-    "delta_1.25^2": "δ < 1.25²",
-    "delta_1.25^3": "δ < 1.25³",
-}
-
-
-def metric_name(metric: MetricInfo) -> str:
-    """A metric as papers write it."""
-    return NAMES.get(metric.name, clean(metric.name, 40))
-
-
-def digits(metric: MetricInfo) -> int:
-    """Decimals: one for percentages and degrees, four for errors in other units."""
-    return 1 if metric.unit in ("%", "deg") else 4
-
-
-def unit(metric: MetricInfo) -> str:
-    """The unit as printed."""
-    return {"deg": "°"}.get(metric.unit, clean(metric.unit, 12))
-
-
-def task_name(task: TaskInfo) -> str:
-    """A task's name, saying where its targets are derived."""
-    return clean(task.name, 40) + (" (derived)" if task.derived else "")
-
-
-def metric_column(task: TaskInfo, metric: MetricInfo, sign: bool = False) -> Column:
-    """The column of a metric."""
-    return Column(metric.name, metric_name(metric), task_name(task), unit(metric), metric.higher, digits(metric), sign)
+from mtlbench.report.text import as_float, clean
 
 
 def all_tables(result: Aggregate) -> list[Table]:
     """Every table of a study that has something to say."""
-    tables = [accuracy(result), costs(result), differences(result), skills(result), against(result), pairs(result)]
-    return [t for t in (*tables, references(result), lost(result)) if t.rows]
+    tables = [accuracy(result), costs(result), differences(result), skills(result)]
+    compared = [against(result), over_test_sets(result), pairs(result)]
+    return [t for t in (*tables, *compared, references(result), lost(result)) if t.rows]
 
 
 def accuracy(result: Aggregate) -> Table:
@@ -80,7 +32,7 @@ def accuracy(result: Aggregate) -> Table:
     columns.append(Column("delta", "Δ", "", "%", True, 1, True, interval=True))
     columns.append(Column("delta_primary", "Δ primary", "", "%", True, 1, True))
     keys += [DELTA, DELTA_PRIMARY]
-    rows = [(_label(line), [Cell(mean(_series(line, key))) for key in keys]) for line in result.lines]
+    rows = [(label(line), [Cell(mean(_series(line, key))) for key in keys]) for line in result.lines]
     for index, (key, column) in enumerate(zip(keys, columns, strict=True)):
         _mark(result, [cells[index] for _, cells in rows], [_series(x, key) for x in result.lines], column)
     if any(result.constant.values()):
@@ -91,13 +43,6 @@ def accuracy(result: Aggregate) -> Table:
 
 def _series(line: Line, key: Key) -> Series:
     return line.delta.get(key[0], {}) if key[1] == "Δ" else line.series(key)
-
-
-def _label(line: Line) -> str:
-    row = line.row
-    label = line.label + (" ‡" if row.undecided else "")
-    missing = [s for s in row.lost if s not in row.runs]
-    return f"{label} ({len(row.runs)} of {len(row.runs) + len(missing)} seeds)" if missing else label
 
 
 def _mark(result: Aggregate, cells: list[Cell], series: list[Series], column: Column) -> None:
@@ -172,7 +117,7 @@ def costs(result: Aggregate) -> Table:
     rows = []
     for line in result.lines:
         if any(s.n for s in line.costs.values()):
-            rows.append((_label(line), [Cell(_cost(line, c.key)) for c in columns]))
+            rows.append((label(line), [Cell(_cost(line, c.key)) for c in columns]))
     notes = [words.COST]
     operators = {clean(o, 60) for r in result.study.outcomes if r.cost for o in r.cost.uncounted}
     if operators:
@@ -195,7 +140,7 @@ def differences(result: Aggregate) -> Table:
     rows = []
     for line in result.lines:
         if reference is not None and line is not reference and any(line.difference.values()):
-            rows.append((_label(line), [Cell(mean(line.difference.get((t.name, m.name), {}))) for t, m in pairs_]))
+            rows.append((label(line), [Cell(mean(line.difference.get((t.name, m.name), {}))) for t, m in pairs_]))
     return Table("difference", "Absolute difference to single-task, paired by seed", columns, rows)
 
 
@@ -207,60 +152,9 @@ def skills(result: Aggregate) -> Table:
     for line in result.lines:
         if any(line.skill.values()):
             series = [*(line.skill[t.name] for t in result.study.tasks), line.score]
-            rows.append((_label(line), [Cell(mean(s)) for s in series]))
+            rows.append((label(line), [Cell(mean(s)) for s in series]))
     notes = [words.SKILL]
     return Table("skill", "Skill over the constant predictor", columns, rows, notes)
-
-
-def against(result: Aggregate) -> Table:
-    """Each method against hard sharing, paired by seed."""
-    tasks = [(t, m) for t in result.study.tasks if (m := result.primary(t))]
-    keys: list[Key] = [DELTA, *((t.name, m.name) for t, m in tasks)]
-    names = [OVERALL, *(task_name(t) for t, _ in tasks)]
-    columns: list[Column] = []
-    for name, key in zip(names, keys, strict=True):
-        metric = next((m for t, m in tasks if (t.name, m.name) == key), None)
-        head = "gain in Δ" if metric is None else f"gain in {metric_name(metric)}"
-        shown = "points" if metric is None else unit(metric)
-        decimals = 1 if metric is None else digits(metric)
-        columns.append(Column("gain", head, name, shown, None, decimals, True, interval=True))
-        columns += [Column("p", "p", name), Column("detectable", "detectable", name, shown)]
-    rows = []
-    for line in result.lines:
-        if line.against:
-            rows.append(
-                (_label(line), [c for i, k in enumerate(keys) for c in _test_cells(line, k, columns[3 * i].digits)])
-            )
-    notes = [words.AGAINST_ONE_SEED if len(result.study.seeds) == 1 else words.AGAINST]
-    return Table("against-hard-sharing", "Against hard sharing, paired by seed", columns, rows, notes)
-
-
-def _test_cells(line: Line, key: Key, decimals: int) -> list[Cell]:
-    test = line.against.get(key)
-    if test is None:
-        return [Cell(EMPTY), Cell(MISSING), Cell(MISSING)]
-    return [Cell(test.difference), Cell(p_text(test.corrected)), Cell(number(test.detectable, decimals))]
-
-
-def p_text(p: float) -> str:
-    """A p value with three decimals."""
-    if not math.isfinite(p):
-        return MISSING
-    return "< .001" if p < 0.001 else f"{p:.3f}"
-
-
-def pairs(result: Aggregate) -> Table:
-    """All pairs on Delta, from ten seeds."""
-    columns = [
-        Column("gain", "difference in Δ", "", "points", None, 1, True, interval=True),
-        Column("p", "p (Holm)"),
-        Column("detectable", "detectable", "", "points"),
-    ]
-    rows = [
-        (f"{a} - {b}", [Cell(t.difference), Cell(p_text(t.corrected)), Cell(number(t.detectable, 1))])
-        for (a, b), t in result.pairs.items()
-    ]
-    return Table("pairs", "All pairs, Δ overall, paired by seed", columns, rows, first="Pair")
 
 
 def references(result: Aggregate) -> Table:
@@ -268,9 +162,7 @@ def references(result: Aggregate) -> Table:
     pairs_ = [(t, m) for t in result.study.tasks for m in t.metrics]
     rows = [(f"{r.label} (published)", [Cell(_known(r, t, m)) for t, m in pairs_]) for r in _references(result)]
     notes = [f"{clean(r.label)}: {clean(r.source)}." for r in _references(result)]
-    notes.append(
-        "Published figures stand apart: they were measured in other settings and enter no mean, mark or test here."
-    )
+    notes.append(words.PUBLISHED)
     columns = [metric_column(t, m) for t, m in pairs_]
     return Table("published", "Published figures, with their sources", columns, rows, notes)
 

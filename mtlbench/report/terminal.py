@@ -12,8 +12,9 @@ from mtlbench.report import words
 from mtlbench.report.aggregate import DELTA, Aggregate, Line, mean, primary
 from mtlbench.report.formats import Cell, Column
 from mtlbench.report.header import title
+from mtlbench.report.naming import metric_column
 from mtlbench.report.statistics import EMPTY
-from mtlbench.report.tables import metric_column, status_notes
+from mtlbench.report.tables import status_notes
 
 if TYPE_CHECKING:
     from mtlbench.report.build import Report

@@ -37,6 +37,6 @@ AGAINST = (
 AGAINST_ONE_SEED = "One seed: differences without intervals or tests; they say nothing about another seed."
 PUBLISHED = "Published figures stand apart: they were measured in other settings and enter no mean, mark or test here."
 TEST_SET = (
-    "What another test set of this size would change: percentile intervals over {draws} resamples of blocks of neighbouring "
+    "What another test set of this size would change: percentile intervals over 1,000 resamples of blocks of neighbouring "
     "test images, the same blocks for every method; figures of the seeds averaged. It does not contain the spread over seeds."
 )

@@ -10,10 +10,17 @@ from types import ModuleType
 from typing import Any
 
 from mtlbench.report.aggregate import Aggregate
-from mtlbench.report.plots import pareto, style
+from mtlbench.report.plots import bars, critical, curves, pareto, policies, scaling, style, transfer
+from mtlbench.report.ranking import Ranking
 
-KINDS: Mapping[str, ModuleType] = {"delta": pareto}
-TITLES = {"delta": "Delta against cost, with the Pareto front"}
+STUDY: Mapping[str, ModuleType] = {
+    "delta": pareto,
+    "metrics": bars,
+    "transfer": transfer,
+    "curves": curves,
+    "policies": policies,
+}
+KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critical}
 
 
 @dataclass(frozen=True)
@@ -41,18 +48,21 @@ class Figure:
             return style.images(draw(self.content))
 
 
-def figures(results: Iterable[Aggregate]) -> list[Figure]:
-    """Every figure of every study that has data for it."""
+def figures(results: Iterable[Aggregate], rankings: Iterable[Ranking] = ()) -> list[Figure]:
+    """Every figure of every study that has data for it, then those over several studies."""
     results = list(results)
     order = looks(results)
     found = []
     for result in results:
-        for kind, module in KINDS.items():
+        for kind, module in STUDY.items():
             content = module.data(result, order)
             if content is not None:
-                content["note"] = note(result)
                 name = f"{result.study.name}-{kind}"
-                found.append(Figure(name, kind, result.study.name, TITLES[kind], content))
+                found.append(Figure(name, kind, result.study.name, module.TITLE, {**content, "note": note(result)}))
+    for study, content in scaling.data(results, order):
+        found.append(Figure(f"{study}-scaling", "scaling", study, scaling.TITLE, content))
+    for ranking in rankings:
+        found.append(Figure(ranking.name, "ranks", "", critical.TITLE, critical.data(ranking.ranks)))
     return found
 
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from mtlbench.report.aggregate import DELTA, Aggregate, Line, mean
 from mtlbench.report.plots import style
 
+TITLE = "Delta against cost, with the Pareto front"
 AXES = (
     ("parameters", "Parameters", "M", 1e-6),
     ("macs", "MACs, all tasks", "G", 1e-9),

@@ -1,0 +1,87 @@
+"""Each task's primary metric by method: the mean with its 95 % t interval, and every seed as a dot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mtlbench.report.aggregate import Aggregate, Line, mean, primary
+from mtlbench.report.naming import metric_column
+from mtlbench.report.plots import style
+
+TITLE = "Each task's primary metric, with 95 % intervals over seeds"
+
+
+def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+    """The rows of each task's panel."""
+    lines = [line for line in result.lines if line.row.runs]
+    panels = []
+    for task in result.study.tasks:
+        metric = primary(task)
+        if metric is None:
+            continue
+        key = (task.name, metric.name)
+        rows = [_row(line, key, order) for line in lines]
+        if any(row["seeds"] for row in rows):
+            column = metric_column(task, metric)
+            constant = mean(result.constant[key]).mean
+            panel = {"task": column.group, "title": column.title, "rows": rows, "higher": metric.higher}
+            panels.append({**panel, "constant": constant if style.usable(constant) else None})
+    return {"panels": panels} if panels else None
+
+
+def _row(line: Line, key: tuple[str, str], order: dict[str, int]) -> dict[str, Any]:
+    values = [v for _, v in sorted(line.series(key).items()) if style.usable(v)]
+    summary = mean(dict(enumerate(values)))
+    span = [summary.low, summary.high] if style.usable(summary.low, summary.high) else None
+    shown = summary.mean if values else None
+    return {"label": line.label, "look": order[line.label], "mean": shown, "span": span, "seeds": values}
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """Panels side by side, methods from top to bottom; the dashed line is the first row, single-task where it ran."""
+    panels = content["panels"]
+    rows = len(panels[0]["rows"])
+    columns = min(len(panels), 3)
+    lines = -(-len(panels) // columns)
+    made = style.figure(0.75 + lines * (0.55 + 0.19 * rows))
+    grid = made.subplots(lines, columns, sharey=True, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _panel(axes, panel)
+    style.caption(made, "Primary metric of each task", content["note"])
+    return made
+
+
+def _panel(axes: Axes, panel: dict[str, Any]) -> None:
+    rows = panel["rows"]
+    first = rows[0]["mean"]
+    if first is not None:
+        axes.axvline(first, color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    reach = [v for row in rows for v in (*row["seeds"], *(row["span"] or ()))]
+    for y, row in enumerate(rows):
+        look = style.look(row["look"])
+        if row["mean"] is None:
+            continue
+        if row["span"]:
+            axes.plot(row["span"], [y, y], color=look["color"], linewidth=1.6, solid_capstyle="butt", zorder=2)
+        if len(row["seeds"]) > 1:
+            dots = row["seeds"][:20]
+            axes.plot(
+                dots, [y] * len(dots), "|", color=style.INK, markersize=5, markeredgewidth=0.7, alpha=0.55, zorder=3
+            )
+        axes.scatter([row["mean"]], [y], s=32, zorder=4, edgecolor="white", linewidth=0.6, **look)
+    axes.set_yticks(range(len(rows)), [style.shorten(row["label"]) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    style.pad(axes, reach, "x")
+    if panel["constant"] is not None:
+        text = f"constant predictor: {panel['constant']:.4g}"
+        axes.text(1.0, 1.015, text, ha="right", va="bottom", transform=axes.transAxes, fontsize=6.5, color=style.SOFT)
+    axes.set_title(panel["task"], loc="left")
+    axes.set_xlabel(panel["title"])

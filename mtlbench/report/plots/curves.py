@@ -1,0 +1,73 @@
+"""Training curves: each task's primary metric on validation, by step, averaged over the seeds that reached it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mtlbench.records import TaskInfo
+from mtlbench.report.aggregate import Aggregate, Line, primary
+from mtlbench.report.naming import metric_column
+from mtlbench.report.plots import style
+
+TITLE = "Training curves: primary metric on validation by training step"
+POINTS = 60  # of a curve, at most
+
+
+def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+    """The curves of each task's panel."""
+    panels = []
+    for task in result.study.tasks:
+        metric = primary(task)
+        curves = [c for line in result.lines if (c := _curve(line, task, order))]
+        if metric is not None and any(len(c["points"]) > 1 for c in curves):
+            column = metric_column(task, metric)
+            panels.append({"task": column.group, "title": f"validation {column.title}", "curves": curves})
+    return {"panels": panels} if panels else None
+
+
+def _curve(line: Line, task: TaskInfo, order: dict[str, int]) -> dict[str, Any] | None:
+    by_step: dict[int, list[float]] = defaultdict(list)
+    for run in line.row.every:
+        for step, value in run.curves.get(task.name, ()):
+            if style.usable(value, step):
+                by_step[step].append(value)
+    most = max(map(len, by_step.values()), default=0)
+    points = [(s, sum(v) / len(v), min(v), max(v)) for s, v in sorted(by_step.items()) if len(v) == most]
+    stride = -(-len(points) // POINTS) or 1
+    kept = points[::-1][::stride][::-1]  # the last point always stays
+    return {"label": line.label, "look": order[line.label], "points": kept} if kept else None
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """A panel a task."""
+    panels = content["panels"]
+    columns = min(len(panels), 3)
+    lines = -(-len(panels) // columns)
+    made = style.figure(1.1 + 2.2 * lines)
+    grid = made.subplots(lines, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _panel(axes, panel)
+    style.caption(made, "Validation while training", content["note"])
+    style.legend(made, grid.flat[0])
+    return made
+
+
+def _panel(axes: Axes, panel: dict[str, Any]) -> None:
+    few = len(panel["curves"]) <= 6
+    for curve in panel["curves"]:
+        look = style.look(curve["look"])
+        steps, means, lows, highs = zip(*curve["points"], strict=True)
+        axes.plot(steps, means, markersize=3.2, linewidth=1.0, label=style.shorten(curve["label"]), **look)
+        if few and lows != highs:
+            axes.fill_between(steps, lows, highs, color=look["color"], alpha=0.12, linewidth=0)
+    axes.set_title(panel["task"], loc="left")
+    axes.set_ylabel(panel["title"])
+    axes.set_xlabel("training step")
+    axes.xaxis.set_major_locator(MaxNLocator(4))

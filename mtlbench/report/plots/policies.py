@@ -1,0 +1,111 @@
+"""Policies: which blocks each task executes, in every seed, and how the probabilities moved while they were learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from mtlbench.report.aggregate import Aggregate
+from mtlbench.report.plots import style
+from mtlbench.report.select import Policy
+
+TITLE = "Policies: the blocks each task executes"
+SHOWN = 4  # seeds of a row
+ROWS = 6
+
+
+def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+    """The policies of every row that kept one."""
+    found = []
+    for line in result.lines[:]:
+        runs = [(s, r.policy) for s, r in sorted(line.row.runs.items()) if r.policy is not None]
+        if runs:
+            seeds = [{"seed": s, **_policy(p)} for s, p in runs[:SHOWN]]
+            found.append({"label": line.label, "seeds": seeds, "of": len(runs), "history": _history(runs[0][1])})
+    return {"rows": found[:ROWS]} if found else None
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    return {
+        "tasks": policy.tasks,
+        "alpha": np.clip(np.round(policy.alpha, 4), 0, 1).tolist(),
+        "decided": policy.decided,
+        "undecided": policy.undecided,
+    }
+
+
+def _history(policy: Policy) -> list[Any]:
+    """(step, mean over blocks of each task's alpha)."""
+    return [(step, np.round(np.mean(alpha, axis=1), 4).tolist()) for step, alpha in policy.history[:200]]
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """A line of panels a row: its seeds, then the history of the first."""
+    rows = content["rows"]
+    seeds = max(len(r["seeds"]) for r in rows)
+    history = any(len(r["history"]) > 1 for r in rows)
+    tasks = max(len(s["tasks"]) for r in rows for s in r["seeds"])
+    made = style.figure(0.95 + len(rows) * (0.75 + 0.2 * tasks))
+    columns = seeds + history
+    widths = [1.0] * seeds + [0.9] * history
+    grid = made.subplots(len(rows), columns, squeeze=False, gridspec_kw={"width_ratios": widths})
+    for line, row in zip(grid, rows, strict=True):
+        for axes in line[len(row["seeds"]) : seeds]:
+            axes.set_visible(False)
+        for i, (axes, seed) in enumerate(zip(line, row["seeds"], strict=False)):
+            _grid(axes, seed, i == 0)
+        line[0].set_title(
+            f"{style.shorten(row['label'], 44)}\nseed {row['seeds'][0]['seed']}{_doubt(row['seeds'][0])}", loc="left"
+        )
+        if history:
+            _curve(line[-1], row)
+    note = " ".join(x for x in (content["note"], "filled: executed; dot: skipped; shade: probability α") if x)
+    style.caption(made, "Policies", note)
+    return made
+
+
+def _doubt(seed: dict[str, Any]) -> str:
+    return " · undecided" if seed["undecided"] else ""
+
+
+def _grid(axes: Axes, seed: dict[str, Any], named: bool) -> None:
+    """Tasks downwards, blocks from the first to the last."""
+    tasks, blocks = len(seed["tasks"]), len(seed["alpha"][0])
+    for y, (alpha, decided) in enumerate(zip(seed["alpha"], seed["decided"], strict=True)):
+        for x, (a, d) in enumerate(zip(alpha, decided, strict=True)):
+            shade = 0.25 + 0.75 * a
+            face = (*(1 - (1 - np.array([0.0, 0.447, 0.698])) * shade), 1.0) if d else "white"
+            axes.add_patch(
+                Rectangle((x - 0.43, y - 0.4), 0.86, 0.8, facecolor=face, edgecolor=style.SOFT, linewidth=0.5)
+            )
+            if not d:
+                axes.plot([x], [y], ".", color=style.COLOURS[1], markersize=3)
+    axes.set_xlim(-0.6, blocks - 0.4)
+    axes.set_ylim(tasks - 0.45, -0.55)
+    axes.set_yticks(range(tasks), [style.shorten(t, 16) for t in seed["tasks"]] if named else [""] * tasks)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_xlabel("block")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_title(f"seed {seed['seed']}{_doubt(seed)}", loc="left", fontweight="normal")
+
+
+def _curve(axes: Axes, row: dict[str, Any]) -> None:
+    if len(row["history"]) < 2:
+        axes.set_visible(False)
+        return
+    steps, alphas = zip(*row["history"], strict=True)
+    for i, (name, values) in enumerate(zip(row["seeds"][0]["tasks"], zip(*alphas, strict=True), strict=False)):
+        axes.plot(steps, values, label=style.shorten(name, 14), markersize=2.5, linewidth=1.0, **style.look(i))
+    axes.axhline(0.5, color=style.SOFT, linewidth=0.6, linestyle=(0, (4, 3)))
+    axes.set_ylim(0, 1)
+    axes.set_title(f"mean α, seed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")
+    axes.set_xlabel("training step")
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.legend(fontsize=6, loc="best", handlelength=1.4)

@@ -1,0 +1,62 @@
+"""Negative and positive transfer: Delta of every method on every task, as a heat map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from mtlbench.report.aggregate import OVERALL, Aggregate, mean
+from mtlbench.report.naming import task_name
+from mtlbench.report.plots import style
+
+TITLE = "Transfer: Delta of each method on each task"
+
+
+def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+    """Methods x tasks; None without a Delta."""
+    reference = result.line("independent")
+    lines = [x for x in result.lines if x is not reference and any(x.delta.values())]
+    names = [t.name for t in result.study.tasks]
+    if not lines or not names:
+        return None
+    rows = []
+    for line in lines:
+        cells = [mean(line.delta.get(name, {})) for name in (*names, OVERALL)]
+        shown = [(c.mean, c.low > 0 or c.high < 0) if style.usable(c.mean) else (None, False) for c in cells]
+        rows.append({"label": line.label, "cells": shown})
+    seeds = len(result.study.seeds)
+    return {"tasks": [*map(task_name, result.study.tasks), "Δ overall"], "rows": rows, "seeds": seeds}
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """Blue is better than single-task, orange worse; bold where the 95 % interval excludes zero."""
+    rows, tasks = content["rows"], content["tasks"]
+    values = np.array([[np.nan if v is None else v for v, _ in row["cells"]] for row in rows], dtype=float)
+    reach = float(np.nanpercentile(np.abs(values), 95)) or 1.0
+    made = style.figure(1.15 + 0.26 * len(rows), min(style.WIDTH, 2.9 + 0.85 * len(tasks)))
+    axes = made.subplots()
+    colours = mpl.colormaps["PuOr"].copy()
+    colours.set_bad("#EEEEEE")
+    picture = axes.imshow(values, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
+    bold_matters = content["seeds"] > 1
+    for y, row in enumerate(rows):
+        for x, (value, clear) in enumerate(row["cells"]):
+            text = "n/a" if value is None else f"{value:+.1f}"
+            ink = "white" if value is not None and abs(value) > 0.72 * reach else style.INK
+            weight = "bold" if clear and bold_matters else "normal"
+            axes.text(x, y, text, ha="center", va="center", color=ink, fontsize=7.5, fontweight=weight)
+    axes.axvline(len(tasks) - 1.5, color="white", linewidth=4)
+    axes.set_xticks(range(len(tasks)), [style.shorten(t, 22).replace(" (", "\n(") for t in tasks])
+    axes.set_yticks(range(len(rows)), [style.shorten(row["label"]) for row in rows])
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    bar = made.colorbar(picture, ax=axes, shrink=0.9, pad=0.02, extend="both")
+    bar.set_label("Δ over single-task (%)")
+    bar.outline.set_visible(False)
+    said = "bold: the 95 % interval excludes zero" if bold_matters else ""
+    style.caption(made, "Transfer", " ".join(x for x in (content["note"], said) if x))
+    return made
