@@ -41,11 +41,19 @@ class Request:
 
 @lru_cache(maxsize=4)
 def _dataset(spec: str, options: str, root: str | None, tasks: tuple[str, ...] | None) -> Dataset:
-    kind = plugins.load("datasets", spec)
-    if not (isinstance(kind, type) and issubclass(kind, Dataset)):
-        raise PluginError(f"'{spec}' is no data set (a subclass of mtlbench.data.base.Dataset is expected)")
+    kind = dataset_class(spec)
     parsed = parse(kind.Options, json.loads(options), f"data set '{kind.name}'")
     return kind(parsed, Path(root) if root else None, tasks)
+
+
+def dataset_class(spec: str) -> type[Dataset]:
+    """The data set class behind a spec."""
+    kind = plugins.load("datasets", spec)
+    if not (isinstance(kind, type) and issubclass(kind, Dataset) and getattr(kind, "name", None)):
+        raise PluginError(
+            f"'{spec}' is no data set (a subclass of mtlbench.data.base.Dataset with a `name` is expected)"
+        )
+    return kind
 
 
 def open_dataset(spec: str, options: Mapping[str, Any], data_dir: str | None, tasks: Sequence[str] | None) -> Dataset:

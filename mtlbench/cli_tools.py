@@ -9,6 +9,7 @@ import typer
 
 from mtlbench.errors import ConfigError, one_line, unknown
 
+PLAIN_WIDTH = 200  # characters of a table that no terminal limits
 WHAT = ("methods", "datasets", "backbones", "presets")
 
 
@@ -24,10 +25,15 @@ def report(
 
 def write_report(results: str, out: str) -> None:
     """Write the report of a results folder and print its table."""
+    from rich.console import Console
+
     from mtlbench import report
 
-    written = report.write(Path(results), Path(out))
-    print(written.terminal())
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    console.print(*report.write(Path(results), Path(out)).terminal(), sep="\n")
+    print(f"the whole report: {Path(out) / 'index.html'}")
 
 
 def compare(

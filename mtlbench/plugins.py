@@ -59,7 +59,9 @@ def _from_file(path: str) -> ModuleType:
     file = Path(path).resolve()
     if not file.is_file():
         raise PluginError(f"no file '{path}' (a plugin is given as path/to/file.py:Class)")
-    name = f"mtlbench_plugin_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    # The content is part of the name: a file changed meanwhile is another module, as it is another run.
+    key = str(file).encode() + file.read_bytes()
+    name = f"mtlbench_plugin_{hashlib.sha256(key).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtlbench import plugins
 from mtlbench.config import RunConfig, parse
-from mtlbench.errors import ConfigError, PluginError, unknown
+from mtlbench.errors import ConfigError, MtlbenchError, PluginError, one_line, unknown
 from mtlbench.settings import RUN_KEYS, Settings
 
 if TYPE_CHECKING:
@@ -50,16 +50,16 @@ class Study:
 
 def resolve(settings: Settings, command: str = "") -> Study:
     """Load the methods, open the data set and settle what all runs share; every wrong name is found here."""
-    dataset_class = plugins.load("datasets", settings.dataset)
-    chosen = entries(settings, dataset_class.name)
+    from mtlbench.assembly import dataset_class
+
+    kind = dataset_class(settings.dataset)
+    chosen = entries(settings, kind.name)
     if unwanted := set(settings.run) - set(RUN_KEYS):
         raise unknown("option of run", min(unwanted), RUN_KEYS)
-    preset = _preset(dataset_class, settings.preset)
-    data = {**preset.get("data", {}), **settings.set.get(dataset_class.name, {})}
-    options = parse(dataset_class.Options, data, f"data set {dataset_class.name}")
-    from mtlbench import runner
-
-    dataset = runner.open_dataset(settings.dataset, data, settings.data_dir, settings.tasks)
+    preset = _preset(kind, settings.preset)
+    given = {**preset.get("data", {}), **settings.set.get(kind.name, {})}
+    data = parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json")
+    dataset = _open(settings, data)
     if hasattr(dataset, "preset"):
         preset = dataset.preset(settings.preset)
     pretrained, weights = _pretrained(settings.pretrained)
@@ -67,8 +67,8 @@ def resolve(settings: Settings, command: str = "") -> Study:
         "steps": STEPS[settings.preset],
         **{k: v for k, v in preset.items() if k != "data"},
         **settings.run,
-        "dataset": dataset_class.name,
-        "data": options.model_dump(mode="json"),
+        "dataset": kind.name,
+        "data": data,
         "tasks": tuple(t.name for t in dataset.tasks),
         "preset": settings.preset,
         "pretrained": pretrained,
@@ -77,6 +77,17 @@ def resolve(settings: Settings, command: str = "") -> Study:
     study = Study(settings, chosen, base, dataset, _device(settings.device), weights, command)
     runs(study)  # every method's options are right, too
     return study
+
+
+def _open(settings: Settings, data: Mapping[str, Any]) -> Dataset:
+    from mtlbench.assembly import open_dataset
+
+    try:
+        return open_dataset(settings.dataset, data, settings.data_dir, settings.tasks)
+    except MtlbenchError:
+        raise
+    except Exception as error:  # a user's class may do anything
+        raise PluginError(f"data set '{settings.dataset}' cannot be opened: {one_line(error)}") from error
 
 
 def entries(settings: Settings, dataset: str = "scenes") -> tuple[Entry, ...]:
