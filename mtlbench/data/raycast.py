@@ -169,12 +169,12 @@ def interval(solid: Solid, origin: Vector, direction: Vector) -> tuple[Array, Ar
 
 def _slabs(o: Vector, d: Vector, half: Vector, axes: Sequence[int]) -> tuple[Array, Array]:
     enter, leave = None, None
-    for axis in axes:
+    for axis in axes:  # a ray along a slab meets 0 * inf: fmax and fmin pass over the NaN
         slope = 1.0 / d[axis]
         middle, reach = -o[axis] * slope, half[axis] * np.abs(slope)
         near, far = middle - reach, middle + reach
-        enter = near if enter is None else np.maximum(enter, near, out=enter)
-        leave = far if leave is None else np.minimum(leave, far, out=leave)
+        enter = near if enter is None else np.fmax(enter, near, out=enter)
+        leave = far if leave is None else np.fmin(leave, far, out=leave)
     assert enter is not None and leave is not None
     return enter, leave
 
