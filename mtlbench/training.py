@@ -20,6 +20,7 @@ from mtlbench.evaluation import streams_of
 from mtlbench.losses import task_loss
 from mtlbench.method import Method, Phase, Where
 from mtlbench.optimisers import TurnOptimizer, thaw
+from mtlbench.outputs import check_outputs
 from mtlbench.plan import Segment, make_plan
 from mtlbench.seeding import derive, seeded
 from mtlbench.weighting import Weighting
@@ -169,12 +170,14 @@ class Trainer:
         optimizer.set_rate(segment, step)
         due = self._count_due(segment, step)
         with FlopCounterMode(display=False) if due else nullcontext() as counter:
-            loss, raw = self._loss(batches, segment, step)
+            loss, raw = self._loss(batches)
             forward = clock()
             loss.backward()
         backward = clock()
         optimizer.torch.step()
         optimizer.torch.zero_grad(set_to_none=True)
+        # After the backward pass: it still needs the weights that were used.
+        self.weighting.observe(raw, (segment.turn_step + step - segment.start) // self._epoch(segment))
         self._account(segment, step, counter)
         for name, end, begin in (("data", drawn, start), ("forward", forward, drawn), ("backward", backward, forward)):
             timing[name] += end - begin
@@ -188,7 +191,7 @@ class Trainer:
         batches = {s: draw_batch(self.dataset, seed, part, s, draw, self.config.batch_size) for s in self._tasks}
         return {s: b.map(lambda x: x.to(self.device, non_blocking=True)) for s, b in batches.items()}
 
-    def _loss(self, batches: Mapping[str, Batch], segment: Segment, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, batches: Mapping[str, Batch]) -> tuple[Tensor, dict[str, Tensor]]:
         raw: dict[str, Tensor] = {}
         weighted: dict[str, Tensor] = {}
         for stream, batch in batches.items():
@@ -196,12 +199,11 @@ class Trainer:
             tasks = self._tasks[stream]
             with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.config.precision == "bf16"):
                 predictions = self.method(batch.inputs, tuple(t.name for t in tasks))
+            check_outputs(predictions, tasks, len(batch.inputs))
             for task in tasks:
                 shares = task_loss(task, predictions[task.name], batch.targets[task.name])  # (B,)
                 raw[task.name] = shares.detach().sum()
                 weighted[task.name] = self.weighting.weight(task.name, shares)
-        own_epoch = (segment.turn_step + step - segment.start) // self._epoch(segment)
-        self.weighting.observe(raw, own_epoch)
         return self.method.loss(weighted), raw
 
     def _epoch(self, segment: Segment) -> int:

@@ -62,7 +62,7 @@ def test_multipliers_and_decay_reach_their_groups():
 
 def test_learned_task_weights_join_turns_that_train_heads_only():
     assert make(Turn((Group("heads"),)), "uncertainty")[2].trains_heads
-    method, weights, optimizer = make(Turn((Group("backbone"),)), "uncertainty")
+    _, weights, optimizer = make(Turn((Group("backbone"),)), "uncertainty")
     assert not optimizer.trains_heads
     assert all(p is not weights.log_variance for g in optimizer.torch.param_groups for p in g["params"])
 

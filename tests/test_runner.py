@@ -64,10 +64,10 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, method, wei
     settings = {"method": method, "weighting": weighting, "selection": "best-val", "steps": 20}
     whole = runner.execute(request(tmp_path / "whole", **settings))
     assert whole.status == "finished", whole.reason
-    for step in (1, 6, 13, 19):
+    for step in (7, 16):
         again = request(tmp_path / f"cut{step}", **settings)
         with monkeypatch.context() as patch:
-            patch.setattr(runner, "SAVE_SECONDS", 0.0 if step % 2 else 1e9)  # from just before, or from the start
+            patch.setattr(runner, "SAVE_SECONDS", 0.0 if step % 2 else 0.2)  # from just before, or from some way back
             kill_at(patch, step)
             with pytest.raises(Killed):
                 runner.execute(again)
@@ -76,7 +76,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, method, wei
         assert outcome.status == "finished"
         assert numbers(outcome.folder) == numbers(whole.folder)
         first, second = (load_file(o.folder / deployment.FILE) for o in (whole, outcome))
-        assert all(torch.equal(first[k], second[k]) for k in first)
+        assert all(torch.equal(first[k].view(torch.uint8), second[k].view(torch.uint8)) for k in first if first[k].ndim)
 
 
 def test_a_finished_run_is_skipped_and_forced_anew_with_the_same_numbers(tmp_path):
@@ -167,7 +167,7 @@ def test_streams_of_their_own_train_through_the_same_loop(tmp_path):
         assert outcome.score > 0.1
 
 
-BROKEN = '''
+BROKEN = """
 from mtlbench.method import Method
 class Signature(Method):
     name = "signature"
@@ -191,7 +191,7 @@ class Late(Method):
         if self.where.step == 5:
             raise ValueError("step five\\nis bad")
         return {t: self.heads[t](self.backbone(x)) for t in tasks}
-'''
+"""
 
 
 @pytest.mark.parametrize(("cls", "reason"), [("Signature", "argument"), ("Shape", ""), ("Late", "step five is bad")])
@@ -243,7 +243,7 @@ def test_an_unwritable_folder_and_a_newer_record_are_clear_errors(tmp_path):
     first = json.loads(lines[0])
     path.write_text("\n".join([json.dumps({**first, "schema_version": 99}), *lines[1:]]) + "\n")
     before = path.read_bytes()
-    with pytest.raises(RecordError, match="schema version 99, this mtlbench reads 1 .*newer"):
+    with pytest.raises(RecordError, match=r"schema version 99, this mtlbench reads 1 .*newer"):
         runner.execute(request(tmp_path / "new"))
     assert path.read_bytes() == before
 

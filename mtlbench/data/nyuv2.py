@@ -38,8 +38,8 @@ class NYUv2(DenseDataset):
     paper_crop: ClassVar[int] = 321
     Options: ClassVar[type[DataOptions]] = NYUv2Options
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8},
-        "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 2000, "batch_size": 8},
+        "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8, "lr": 3e-3},
+        "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 1000, "batch_size": 8, "lr": 2e-3},
         "paper": _PAPER,
     }
     references: ClassVar[Sequence[Reference]] = (
