@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from mtlbench.records import MetricInfo, Metrics, TaskInfo
 from mtlbench.report import statistics
-from mtlbench.report.select import Outcome, Row, Study
+from mtlbench.report.outcome import Outcome
+from mtlbench.report.select import Row, Study
 from mtlbench.report.statistics import Paired, Span, Summary
 from mtlbench.report.text import as_float
 

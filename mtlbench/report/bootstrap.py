@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mtlbench.records import TaskInfo
 from mtlbench.report.aggregate import DELTA_PRIMARY, Aggregate, Key, Line, TestSet, primary
-from mtlbench.report.select import Outcome, inside
+from mtlbench.report.outcome import Outcome, inside
 from mtlbench.report.statistics import ALPHA, Span
 from mtlbench.report.text import as_float
 from mtlbench.summaries import HISTOGRAM, summarise_many

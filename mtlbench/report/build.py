@@ -14,7 +14,8 @@ from mtlbench.records import read_each
 from mtlbench.report import bootstrap, formats
 from mtlbench.report.aggregate import Aggregate, aggregate
 from mtlbench.report.header import header, title
-from mtlbench.report.select import Outcome, outcome, studies
+from mtlbench.report.outcome import Outcome, outcome
+from mtlbench.report.select import studies
 from mtlbench.report.tables import all_tables
 from mtlbench.report.text import clean, markdown
 

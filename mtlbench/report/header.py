@@ -31,28 +31,20 @@ def header(result: Aggregate) -> list[tuple[str, str]]:
     study, config = result.study, result.study.config
     selection, budget = str(config.get("selection", "last")), str(config.get("budget", "total"))
     steps = config.get("steps")
+    streams = ", each with its own inputs" if len(study.streams) > 1 else ""
+    layout = f", layout {found}" if (found := _layouts(study)) else ""
     lines = [
-        (
-            "Tasks",
-            ", ".join(task_name(t) for t in study.tasks)
-            + (" (each with inputs of its own)" if len(study.streams) > 1 else ""),
-        ),
+        ("Tasks", ", ".join(map(task_name, study.tasks)) + streams),
         ("Selection", SELECTION.get(selection, selection)),
         ("Budget", f"{number(steps, 0) if steps else 'unknown'} steps, {budget} ({BUDGET.get(budget, '?')})"),
         ("Seeds", _seeds(study)),
         ("Targets", _targets(study)),
         ("Network", _join(config, "backbone", "width", "head", "dropout", "init", "batchnorm", "pretrained")),
-        (
-            "Training",
-            _join(
-                config, "preset", "optimizer", "lr", "weight_decay", "schedule", "batch_size", "weighting", "precision"
-            ),
-        ),
+        ("Training", _join(config, "preset", "optimizer", "lr", "weight_decay", "schedule", "warmup", "batch_size")),
+        ("Weighting", _join(config, "weighting", "precision")),
+        ("Tuning", _tuning(study)),
         ("Device", ", ".join(_machines(study)) or study.device),
-        (
-            "Data",
-            f"{study.fingerprint or 'no fingerprint'}" + (f", layout {found}" if (found := _layouts(study)) else ""),
-        ),
+        ("Data", f"fingerprint {study.fingerprint or 'not recorded'}{layout}"),
         ("Commit", ", ".join(_most(r.commit for r in study.outcomes)) or "unknown"),
     ]
     commands = _most(r.command for r in study.outcomes)
@@ -71,6 +63,12 @@ def _seeds(study: Study) -> str:
 def _targets(study: Study) -> str:
     derived = [clean(t.name, 40) for t in study.tasks if t.derived]
     return f"derived: {', '.join(derived)}; the others as labelled" if derived else "as labelled, none derived"
+
+
+def _tuning(study: Study) -> str:
+    if not study.trials:
+        return "none"
+    return f"learning rate and weight decay of each method chosen on validation, {study.trials} trials in all"
 
 
 def _join(config: Mapping[str, Any], *names: str) -> str:

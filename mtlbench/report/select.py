@@ -1,4 +1,4 @@
-"""Which runs stand in one table: records reduced to outcomes, and grouped into studies of comparable runs.
+"""Which runs stand in one table: outcomes grouped into studies of comparable runs.
 
 A study is every run whose configuration agrees but for method, options, seed and role, on the same data and the same
 kind of device. Runs of tuning stay out; runs that failed stay in, with their reason.
@@ -8,210 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, TaskInfo
+from mtlbench.records import TaskInfo
+from mtlbench.report.outcome import Outcome
 from mtlbench.report.text import as_float, clean, slug
 
 VARYING = frozenset({"method", "options", "seed", "role"})  # what may differ inside a study
-TUNED = frozenset({"lr", "weight_decay"})  # chosen per method where a tuning stage ran
-EXTENT = frozenset({"steps", "budget"})  # in which a budget control may differ too
+TUNED = frozenset({"lr", "weight_decay"})  # chosen for each method where a tuning stage ran
+EXTENT = frozenset({"steps"})  # in which a budget control differs from its study
 ORACLE = "best-test-oracle"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Which blocks a task executes: `decided` and `alpha` are (tasks, blocks)."""
-
-    tasks: tuple[str, ...]
-    alpha: tuple[tuple[float, ...], ...]
-    decided: tuple[tuple[int, ...], ...]
-    undecided: bool = False
-    entropy: float | None = None
-    history: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = ()  # (step, alpha)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A run, reduced to what tables, figures and pages say about it."""
-
-    id: str
-    folder: Path
-    method: str
-    seed: int
-    role: str
-    anchor: str | None
-    config: Mapping[str, Any]
-    tasks: tuple[TaskInfo, ...]
-    streams: tuple[str, ...]
-    device: str
-    fingerprint: str
-    layout: str
-    time: str
-    command: str
-    environment: Mapping[str, Any]
-    phases: tuple[Mapping[str, Any], ...]
-    reference: tuple[ReferenceInfo, ...]
-    status: str
-    reason: str
-    final: Metrics
-    constant: Metrics
-    skill: Mapping[str, float | None]
-    score: float | None
-    cost: Cost | None
-    steps: int
-    seconds: float | None
-    training_flops: float | None
-    deployed_step: int
-    timing: Mapping[str, float]
-    notes: Mapping[str, Any]
-    artefacts: Mapping[str, str]
-    curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
-    losses: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, training loss)
-    policy: Policy | None = None
-
-    @property
-    def counts(self) -> bool:
-        """Whether the run's figures enter means."""
-        return self.status == "finished" and bool(self.final)
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The method's options."""
-        value = self.config.get("options")
-        return value if isinstance(value, dict) else {}
-
-    @property
-    def commit(self) -> str:
-        """The commit it ran from; "" where it is not known."""
-        return clean(self.environment.get("commit") or "", 20)
-
-
-def outcome(run: Run) -> Outcome:
-    """Reduce a run as read to its outcome."""
-    start, end = run.start, run.end
-    final, constant = run.final(), run.constant()
-    status, reason = _status(run)
-    return Outcome(
-        id=run.folder.name,
-        folder=run.folder,
-        method=start.method,
-        seed=start.seed,
-        role=start.role,
-        anchor=start.anchor,
-        config=start.config,
-        tasks=_unique(start.tasks),
-        streams=tuple(start.streams),
-        device=device_kind(start.environment),
-        fingerprint=start.fingerprint,
-        layout=start.layout,
-        time=start.time,
-        command=start.command,
-        environment=start.environment,
-        phases=tuple(start.phases),
-        reference=tuple(start.reference),
-        status=status,
-        reason=reason,
-        final=final.metrics if final else {},
-        constant=constant.metrics if constant else {},
-        skill=final.skill if final else {},
-        score=as_float(final.score) if final else None,
-        cost=run.cost,
-        steps=end.step if end else max((e.step for e in run.evals), default=0),
-        seconds=as_float(end.seconds) if end else None,
-        training_flops=as_float(end.training_flops) if end else None,
-        deployed_step=end.deployed_step if end else 0,
-        timing=end.timing if end else {},
-        notes=end.notes if end else {},
-        artefacts={a.name: a.path for a in run.artefacts},
-        curves=_curves(run),
-        losses=_losses(run),
-        policy=read_policy(run),
-    )
-
-
-def _status(run: Run) -> tuple[str, str]:
-    if run.end is None:
-        return "unfinished", "the record has no end: still running, or killed"
-    if run.status == "finished" and run.final() is None:
-        return "failed", "finished without an evaluation of the test split"
-    return run.status, clean(run.end.reason) or ("no reason recorded" if run.status != "finished" else "")
-
-
-def _unique(tasks: Iterable[TaskInfo]) -> tuple[TaskInfo, ...]:
-    return tuple({t.name: t for t in tasks}.values())
-
-
-def device_kind(environment: Mapping[str, Any]) -> str:
-    """ "cpu", or "cuda" for any accelerator: their numbers differ, so they never share a table."""
-    kind = environment.get("device_kind")
-    if isinstance(kind, str):
-        return clean(kind, 20)
-    return "cpu" if str(environment.get("device", "cpu")).startswith("cpu") else "cuda"
-
-
-def _curves(run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
-    evals = [e for e in run.evals if e.split == "val" and e.purpose in ("curve", "final")]
-    found: dict[str, tuple[tuple[int, float], ...]] = {}
-    for task in run.start.tasks:
-        name = next((m.name for m in task.metrics if m.primary), None)
-        if name is None:
-            continue
-        values = {e.step: as_float((e.metrics.get(task.name) or {}).get(name)) for e in evals}
-        found[task.name] = tuple((step, v) for step, v in sorted(values.items()) if v is not None)
-    return found
-
-
-def _losses(run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
-    found: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for log in run.logs:
-        for name, value in log.losses.items():
-            if (loss := as_float(value)) is not None:
-                found[name].append((log.step, loss))
-    return {name: tuple(points) for name, points in found.items()}
-
-
-def inside(folder: Path, name: str) -> Path | None:
-    """The artefact's file, if it is a plain file of the run's own folder."""
-    path = folder / name if name and Path(name).name == name else None
-    return path if path is not None and path.is_file() and not path.is_symlink() else None
-
-
-LIMIT = 32 * 2**20  # bytes of a policy file that are read
-
-
-def read_policy(run: Run) -> Policy | None:
-    """The policy artefact, whichever method wrote it; None where there is none or it is not one."""
-    name = next((a.path for a in run.artefacts if a.name == "policy"), None)
-    path = inside(run.folder, name) if name else None
-    if path is None or path.stat().st_size > LIMIT:
-        return None
-    try:
-        return _policy(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
-        return None
-
-
-def _policy(data: Any) -> Policy | None:
-    tasks = tuple(clean(t, 60) for t in data["tasks"])
-    alpha = _matrix(data["alpha"], len(tasks))
-    decided = tuple(tuple(int(x > 0.5) for x in row) for row in _matrix(data["decided"], len(tasks)))
-    history = []
-    for entry in data.get("history") or ():
-        if "alpha" in entry:
-            history.append((int(entry["step"]), _matrix(entry["alpha"], len(tasks))))
-    return Policy(tasks, alpha, decided, bool(data.get("undecided")), as_float(data.get("entropy")), tuple(history))
-
-
-def _matrix(rows: Any, tasks: int) -> tuple[tuple[float, ...], ...]:
-    matrix = tuple(tuple(float(x) for x in row) for row in rows)
-    if len(matrix) != tasks or len({len(row) for row in matrix}) != 1 or not matrix[0]:
-        raise ValueError("not a tasks x blocks matrix")
-    return matrix
 
 
 @dataclass
@@ -250,6 +59,7 @@ class Study:
     rows: list[Row]
     seeds: list[int]
     outcomes: list[Outcome]
+    trials: int = 0  # of a tuning stage before it
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -265,21 +75,26 @@ class Study:
 
 def studies(outcomes: Iterable[Outcome]) -> list[Study]:
     """Group outcomes; the order is that of the studies' names, and does not depend on that of the records."""
-    kept = sorted((o for o in outcomes if o.role != "tune"), key=lambda o: o.id)
+    ordered = sorted(outcomes, key=lambda o: o.id)
+    trials = Counter(_key(o, TUNED) for o in ordered if o.role == "tune")
     groups: dict[str, list[Outcome]] = defaultdict(list)
-    controls: list[Outcome] = []
-    for run in kept:
+    for run in ordered:
+        if run.role == "study":
+            groups[_study_key(run, trials)].append(run)
+    homes: dict[str, list[str]] = defaultdict(list)
+    for key, group in groups.items():
+        homes[_key(group[0], EXTENT | TUNED)].append(key)
+    for run in ordered:
         if run.role == "control":
-            controls.append(run)
-        else:
-            groups[_key(run)].append(run)
-    for run in controls:
-        homes = [g for g in groups.values() if g[0].role != "control" and _key(g[0], EXTENT) == _key(run, EXTENT)]
-        for group in homes:
-            group.append(run)
-        if not homes:
-            groups[_key(run)].append(run)
-    return sorted((_study(key, group) for key, group in groups.items()), key=lambda s: s.name)
+            for key in homes.get(_key(run, EXTENT | TUNED)) or [_study_key(run, trials)]:
+                groups[key].append(run)
+    found = [_study(key, group, trials[_key(group[0], TUNED)]) for key, group in groups.items()]
+    return sorted(found, key=lambda s: s.name)
+
+
+def _study_key(run: Outcome, trials: Mapping[str, int]) -> str:
+    """What its study agrees on. After a tuning stage learning rate and weight decay are each method's own."""
+    return _key(run, TUNED) if trials.get(_key(run, TUNED)) else _key(run)
 
 
 def _key(run: Outcome, without: frozenset[str] = frozenset()) -> str:
@@ -289,13 +104,13 @@ def _key(run: Outcome, without: frozenset[str] = frozenset()) -> str:
     return json.dumps(data, sort_keys=True, default=str)
 
 
-def _study(key: str, group: list[Outcome]) -> Study:
-    first = next((r for r in group if r.role != "control"), group[0])
-    config = {k: v for k, v in first.config.items() if k not in VARYING}
-    seeds = sorted({r.seed for r in group if r.role != "control"} or {r.seed for r in group})
-    study = Study(
-        _name(first, key), config, first.tasks, first.streams, first.device, first.fingerprint, [], seeds, group
-    )
+def _study(key: str, group: list[Outcome], trials: int) -> Study:
+    first = next((r for r in group if r.role == "study"), group[0])
+    own = VARYING | TUNED if trials else VARYING
+    config = {k: v for k, v in first.config.items() if k not in own}
+    seeds = sorted({r.seed for r in group if r.role == "study"} or {r.seed for r in group})
+    common = (_name(first, key), config, first.tasks, first.streams, first.device, first.fingerprint)
+    study = Study(*common, [], seeds, group, trials)
     study.rows = _rows(group, seeds, study.warnings)
     return study
 
@@ -311,10 +126,9 @@ def _name(run: Outcome, key: str) -> str:
 def _rows(group: list[Outcome], seeds: list[int], warnings: list[str]) -> list[Row]:
     grouped: dict[tuple[str, ...], list[Outcome]] = defaultdict(list)
     for run in group:
-        extent = [run.config.get(k) for k in sorted(EXTENT)] if run.role == "control" else []
-        options = json.dumps([run.options, extent], sort_keys=True, default=str)
-        grouped[(run.method, run.role, options)].append(run)
-    labels = _labels({key: runs[0] for key, runs in grouped.items()})
+        own = [run.config.get(k) for k in sorted(TUNED | (EXTENT if run.role == "control" else frozenset()))]
+        grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
+    labels = _labels({key: runs[0] for key, runs in sorted(grouped.items())})
     rows = [_row(labels[key], runs, seeds, warnings) for key, runs in grouped.items()]
     return sorted(rows, key=lambda r: (_ORDER.get(r.anchor or "", 2), r.role != "study", r.label))
 
@@ -348,16 +162,22 @@ def _labels(firsts: Mapping[tuple[str, ...], Outcome]) -> dict[tuple[str, ...], 
     """A label for each row: the method, and the options in which it differs from its other rows."""
     labels: dict[tuple[str, ...], str] = {}
     for key, run in firsts.items():
-        flat = dict(flatten(run.options))
-        others = [dict(flatten(o.options)) for k, o in firsts.items() if k[:2] == key[:2] and k != key]
+        flat = dict(_settings(run))
+        others = [dict(_settings(o)) for k, o in firsts.items() if k[:2] == key[:2] and k != key]
         names = sorted({n for o in others for n in {*o, *flat} if o.get(n) != flat.get(n)})
         told = ", ".join(f"{clean(n, 40)}={clean(flat.get(n, '-'), 40)}" for n in names)
         label = clean(run.method, 60) + (f" ({told})" if told else "")
         if run.role == "control":
             steps = as_float(run.config.get("steps"))
             label += f" [control{f', {steps:,.0f} steps' if steps else ''}]"
-        labels[key] = label
+        same = sum(x == label or x.startswith(f"{label} #") for x in labels.values())
+        labels[key] = f"{label} #{same + 1}" if same else label
     return labels
+
+
+def _settings(run: Outcome) -> Iterator[tuple[str, Any]]:
+    yield from flatten(run.options)
+    yield from ((k, run.config.get(k)) for k in sorted(TUNED))
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

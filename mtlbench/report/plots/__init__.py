@@ -12,6 +12,7 @@ from typing import Any
 from mtlbench.report.aggregate import Aggregate
 from mtlbench.report.plots import bars, critical, curves, pareto, policies, scaling, style, transfer
 from mtlbench.report.ranking import Ranking
+from mtlbench.report.text import clean
 
 STUDY: Mapping[str, ModuleType] = {
     "delta": pareto,
@@ -68,9 +69,10 @@ def figures(results: Iterable[Aggregate], rankings: Iterable[Ranking] = ()) -> l
 
 def looks(results: Iterable[Aggregate]) -> dict[str, int]:
     """Each label's place in the row of colours and markers: the same in all figures, anchors first."""
-    rank = {"independent": 0, "shared": 1}
-    labels = {x.label: (rank.get(x.row.anchor or "", 2), x.label) for r in results for x in r.lines}
-    return {label: i for i, label in enumerate(sorted(labels, key=lambda name: labels[name]))}
+    rows = {x.label: x.row for r in results for x in r.lines}
+    first = {"independent": 0, "shared": 1}
+    anchors = {n: first[row.anchor] for n, row in rows.items() if row.anchor in first and row.role == "study"}
+    return anchors | {name: i for i, name in enumerate(sorted(rows.keys() - anchors.keys()), 2)}
 
 
 def note(result: Aggregate) -> str:
@@ -79,7 +81,7 @@ def note(result: Aggregate) -> str:
     if len(result.study.seeds) == 1:
         said.append("one seed: no ranking")
     if result.study.oracle:
-        said.append("CHOSEN ON THE TEST SPLIT")
+        said.append("best-test-oracle: CHOSEN ON THE TEST SPLIT")
     if any(t.derived for t in result.study.tasks):
-        said.append("derived " + ", ".join(t.name for t in result.study.tasks if t.derived))
-    return f"[{'; '.join(said)}]" if said else ""
+        said.append("derived targets: " + ", ".join(clean(t.name, 30) for t in result.study.tasks if t.derived))
+    return "; ".join(said)

@@ -47,13 +47,14 @@ def draw(content: dict[str, Any]) -> Figure:
     rows = len(panels[0]["rows"])
     columns = min(len(panels), 3)
     lines = -(-len(panels) // columns)
-    made = style.figure(0.75 + lines * (0.55 + 0.19 * rows))
+    made = style.figure(0.3 + lines * (0.65 + 0.19 * rows))
     grid = made.subplots(lines, columns, sharey=True, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, panel)
-    style.caption(made, "Primary metric of each task", content["note"])
+    said = "line: 95 % t interval over seeds; ticks: seeds; dashed: the first row"
+    style.caption(made, "Primary metric of each task", content["note"], said)
     return made
 
 
@@ -80,8 +81,6 @@ def _panel(axes: Axes, panel: dict[str, Any]) -> None:
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     style.pad(axes, reach, "x")
-    if panel["constant"] is not None:
-        text = f"constant predictor: {panel['constant']:.4g}"
-        axes.text(1.0, 1.015, text, ha="right", va="bottom", transform=axes.transAxes, fontsize=6.5, color=style.SOFT)
     axes.set_title(panel["task"], loc="left")
-    axes.set_xlabel(panel["title"])
+    constant = "" if panel["constant"] is None else f"\nconstant predictor: {panel['constant']:.4g}"
+    axes.set_xlabel(panel["title"] + constant)

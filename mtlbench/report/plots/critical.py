@@ -58,7 +58,9 @@ def draw(content: dict[str, Any]) -> Figure:
     axes.axis("off")
     p = "< .001" if content["p"] < 0.001 else f"= {content['p']:.3f}"
     style.caption(
-        made, f"Mean ranks over {content['blocks']} data sets", f"Friedman p {p}; bars join what cannot be told apart"
+        made,
+        f"Mean ranks over {content['blocks']} data sets",
+        f"Friedman p {p}; bars join methods that cannot be told apart",
     )
     return made
 

@@ -23,7 +23,7 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     panels = []
     for task in result.study.tasks:
         metric = primary(task)
-        curves = [c for line in result.lines if (c := _curve(line, task, order))]
+        curves = [c for line in result.lines if line.row.role == "study" and (c := _curve(line, task, order))]
         if metric is not None and any(len(c["points"]) > 1 for c in curves):
             column = metric_column(task, metric)
             panels.append({"task": column.group, "title": f"validation {column.title}", "curves": curves})
@@ -48,7 +48,7 @@ def draw(content: dict[str, Any]) -> Figure:
     panels = content["panels"]
     columns = min(len(panels), 3)
     lines = -(-len(panels) // columns)
-    made = style.figure(1.1 + 2.2 * lines)
+    made = style.figure(0.7 + 2.2 * lines)
     grid = made.subplots(lines, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
@@ -64,7 +64,8 @@ def _panel(axes: Axes, panel: dict[str, Any]) -> None:
     for curve in panel["curves"]:
         look = style.look(curve["look"])
         steps, means, lows, highs = zip(*curve["points"], strict=True)
-        axes.plot(steps, means, markersize=3.2, linewidth=1.0, label=style.shorten(curve["label"]), **look)
+        label = style.shorten(curve["label"])
+        axes.plot(steps, means, markersize=4.5, markevery=[-1], linewidth=1.1, label=label, **look)
         if few and lows != highs:
             axes.fill_between(steps, lows, highs, color=look["color"], alpha=0.12, linewidth=0)
     axes.set_title(panel["task"], loc="left")

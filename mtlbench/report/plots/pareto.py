@@ -47,7 +47,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def draw(content: dict[str, Any]) -> Figure:
     """Four panels, Delta upwards and cost to the right."""
-    made = style.figure(5.4)
+    made = style.figure(5.0)
     grid = made.subplots(2, 2, sharey=True)
     for axes, (key, name, unit, _) in zip(grid.flat, AXES, strict=True):
         _panel(axes, [p for p in content["points"] if key in p["costs"]], key)

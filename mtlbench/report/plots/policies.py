@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.aggregate import Aggregate
+from mtlbench.report.outcome import Policy
 from mtlbench.report.plots import style
-from mtlbench.report.select import Policy
 
 TITLE = "Policies: the blocks each task executes"
 SHOWN = 4  # seeds of a row
@@ -50,7 +50,7 @@ def draw(content: dict[str, Any]) -> Figure:
     seeds = max(len(r["seeds"]) for r in rows)
     history = any(len(r["history"]) > 1 for r in rows)
     tasks = max(len(s["tasks"]) for r in rows for s in r["seeds"])
-    made = style.figure(0.95 + len(rows) * (0.75 + 0.2 * tasks))
+    made = style.figure(0.3 + len(rows) * (0.95 + 0.2 * tasks))
     columns = seeds + history
     widths = [1.0] * seeds + [0.9] * history
     grid = made.subplots(len(rows), columns, squeeze=False, gridspec_kw={"width_ratios": widths})
@@ -59,13 +59,11 @@ def draw(content: dict[str, Any]) -> Figure:
             axes.set_visible(False)
         for i, (axes, seed) in enumerate(zip(line, row["seeds"], strict=False)):
             _grid(axes, seed, i == 0)
-        line[0].set_title(
-            f"{style.shorten(row['label'], 44)}\nseed {row['seeds'][0]['seed']}{_doubt(row['seeds'][0])}", loc="left"
-        )
+        head = f"{style.shorten(row['label'], 60)}: {len(row['seeds'])} of {row['of']} seeds"
+        line[0].annotate(head, (0, 1), (0, 17), "axes fraction", "offset points", fontsize=8.5, fontweight="bold")
         if history:
             _curve(line[-1], row)
-    note = " ".join(x for x in (content["note"], "filled: executed; dot: skipped; shade: probability α") if x)
-    style.caption(made, "Policies", note)
+    style.caption(made, "Policies", content["note"], "filled: executed; dot: skipped; shade: probability α")
     return made
 
 

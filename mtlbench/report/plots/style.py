@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 
 VERSION = 1  # raise it when the look changes: every figure is then drawn again
 
-# Okabe and Ito (2008), without its yellow, which is too light for paper, and with a grey instead
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
-MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 INK, SOFT, GRID = "#222222", "#666666", "#DDDDDD"
+# Okabe and Ito (2008) without yellow, which is too light for paper; the two anchors are black and grey
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+ANCHORS = ({"color": INK, "marker": "s"}, {"color": "#7F7F7F", "marker": "o"})
+MARKERS = ("^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
 WIDTH = 7.0  # inches: two columns of a paper
 HUGE = 1e15  # beyond it a number is no measurement, and axes break
 
@@ -60,13 +61,16 @@ RC: dict[str, Any] = {
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour and marker of the index-th method: 77 different pairs."""
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    """Colour and marker of a method: 0 and 1 are the anchors, then 66 different pairs."""
+    if index < len(ANCHORS):
+        return dict(ANCHORS[index])
+    place = index - len(ANCHORS)
+    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
 
 
 def figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure, `height` and `width` in inches."""
-    made = Figure(figsize=(width, height), layout="constrained")
+    """An empty figure, `height` (without the caption's) and `width` in inches."""
+    made = Figure(figsize=(width, height + 0.4), layout="constrained")
     FigureCanvasAgg(made)
     return made
 
@@ -81,12 +85,19 @@ def legend(made: Figure, axes: Axes, columns: int = 4) -> None:
         made.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=columns, handletextpad=0.4)
 
 
-def caption(made: Figure, title: str, note: str = "") -> None:
-    """The title at the left, the study's warning behind it where there is one."""
-    made.suptitle(f"{title}   {note}" if note else title, x=0.01, ha="left", fontsize=9.5, fontweight="bold", color=INK)
+def caption(made: Figure, title: str, *notes: str) -> None:
+    """The title at the left, and below it in small what a reader of the figure alone must know."""
+    height = made.get_figheight()
+    note = "   ".join(n for n in notes if n)
+    made.text(0.01, 1 - 0.05 / height, title, ha="left", va="top", fontsize=9.5, fontweight="bold", color=INK)
+    if note:
+        made.text(0.01, 1 - 0.23 / height, note, ha="left", va="top", fontsize=7, color=SOFT)
+    engine = made.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, 0, 1, 1 - (0.4 if note else 0.26) / height))  # type: ignore[call-arg]
 
 
-def shorten(text: str, limit: int = 34) -> str:
+def shorten(text: str, limit: int = 40) -> str:
     """A label that fits a figure."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

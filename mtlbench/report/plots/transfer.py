@@ -36,7 +36,7 @@ def draw(content: dict[str, Any]) -> Figure:
     rows, tasks = content["rows"], content["tasks"]
     values = np.array([[np.nan if v is None else v for v, _ in row["cells"]] for row in rows], dtype=float)
     reach = float(np.nanpercentile(np.abs(values), 95)) or 1.0
-    made = style.figure(1.15 + 0.26 * len(rows), min(style.WIDTH, 2.9 + 0.85 * len(tasks)))
+    made = style.figure(0.75 + 0.26 * len(rows), min(style.WIDTH, 2.9 + 0.85 * len(tasks)))
     axes = made.subplots()
     colours = mpl.colormaps["PuOr"].copy()
     colours.set_bad("#EEEEEE")
@@ -45,7 +45,7 @@ def draw(content: dict[str, Any]) -> Figure:
     for y, row in enumerate(rows):
         for x, (value, clear) in enumerate(row["cells"]):
             text = "n/a" if value is None else f"{value:+.1f}"
-            ink = "white" if value is not None and abs(value) > 0.72 * reach else style.INK
+            ink = "white" if value is not None and abs(value) > 0.5 * reach else style.INK
             weight = "bold" if clear and bold_matters else "normal"
             axes.text(x, y, text, ha="center", va="center", color=ink, fontsize=7.5, fontweight=weight)
     axes.axvline(len(tasks) - 1.5, color="white", linewidth=4)
@@ -58,5 +58,5 @@ def draw(content: dict[str, Any]) -> Figure:
     bar.set_label("Δ over single-task (%)")
     bar.outline.set_visible(False)
     said = "bold: the 95 % interval excludes zero" if bold_matters else ""
-    style.caption(made, "Transfer", " ".join(x for x in (content["note"], said) if x))
+    style.caption(made, "Transfer", content["note"], said)
     return made

@@ -1,0 +1,204 @@
+"""A run reduced to what tables, figures and pages say about it. What is strange in a record is left out, never believed."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, TaskInfo
+from mtlbench.report.text import as_float, clean
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which blocks a task executes: `decided` and `alpha` are (tasks, blocks)."""
+
+    tasks: tuple[str, ...]
+    alpha: tuple[tuple[float, ...], ...]
+    decided: tuple[tuple[int, ...], ...]
+    undecided: bool = False
+    entropy: float | None = None
+    history: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = ()  # (step, alpha)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run, reduced to what tables, figures and pages say about it."""
+
+    id: str
+    folder: Path
+    method: str
+    seed: int
+    role: str
+    anchor: str | None
+    config: Mapping[str, Any]
+    tasks: tuple[TaskInfo, ...]
+    streams: tuple[str, ...]
+    device: str
+    fingerprint: str
+    layout: str
+    time: str
+    command: str
+    environment: Mapping[str, Any]
+    phases: tuple[Mapping[str, Any], ...]
+    reference: tuple[ReferenceInfo, ...]
+    status: str
+    reason: str
+    final: Metrics
+    constant: Metrics
+    skill: Mapping[str, float | None]
+    score: float | None
+    cost: Cost | None
+    steps: int
+    seconds: float | None
+    training_flops: float | None
+    deployed_step: int
+    timing: Mapping[str, float]
+    notes: Mapping[str, Any]
+    artefacts: Mapping[str, str]
+    curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
+    losses: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, training loss)
+    policy: Policy | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run's figures enter means."""
+        return self.status == "finished" and bool(self.final)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The method's options."""
+        value = self.config.get("options")
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def commit(self) -> str:
+        """The commit it ran from; "" where it is not known."""
+        return clean(self.environment.get("commit") or "", 20)
+
+
+def outcome(run: Run) -> Outcome:
+    """Reduce a run as read to its outcome."""
+    start, end = run.start, run.end
+    final, constant = run.final(), run.constant()
+    status, reason = _status(run)
+    return Outcome(
+        id=run.folder.name,
+        folder=run.folder,
+        method=start.method,
+        seed=start.seed,
+        role=start.role,
+        anchor=start.anchor,
+        config=start.config,
+        tasks=_unique(start.tasks),
+        streams=tuple(start.streams),
+        device=device_kind(start.environment),
+        fingerprint=start.fingerprint,
+        layout=start.layout,
+        time=start.time,
+        command=start.command,
+        environment=start.environment,
+        phases=tuple(start.phases),
+        reference=tuple(start.reference),
+        status=status,
+        reason=reason,
+        final=final.metrics if final else {},
+        constant=constant.metrics if constant else {},
+        skill=final.skill if final else {},
+        score=as_float(final.score) if final else None,
+        cost=run.cost,
+        steps=end.step if end else max((e.step for e in run.evals), default=0),
+        seconds=as_float(end.seconds) if end else None,
+        training_flops=as_float(end.training_flops) if end else None,
+        deployed_step=end.deployed_step if end else 0,
+        timing=end.timing if end else {},
+        notes=end.notes if end else {},
+        artefacts={a.name: a.path for a in run.artefacts},
+        curves=_curves(run),
+        losses=_losses(run),
+        policy=read_policy(run),
+    )
+
+
+def _status(run: Run) -> tuple[str, str]:
+    if run.end is None:
+        return "unfinished", "the record has no end: still running, or killed"
+    if run.status == "finished" and run.final() is None:
+        return "failed", "finished without an evaluation of the test split"
+    return run.status, clean(run.end.reason) or ("no reason recorded" if run.status != "finished" else "")
+
+
+def _unique(tasks: Iterable[TaskInfo]) -> tuple[TaskInfo, ...]:
+    return tuple({t.name: t for t in tasks}.values())
+
+
+def device_kind(environment: Mapping[str, Any]) -> str:
+    """ "cpu", or "cuda" for any accelerator: their numbers differ, so they never share a table."""
+    kind = environment.get("device_kind")
+    if isinstance(kind, str):
+        return clean(kind, 20)
+    return "cpu" if str(environment.get("device", "cpu")).startswith("cpu") else "cuda"
+
+
+def _curves(run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
+    evals = [e for e in run.evals if e.split == "val" and e.purpose in ("curve", "final")]
+    found: dict[str, tuple[tuple[int, float], ...]] = {}
+    for task in run.start.tasks:
+        name = next((m.name for m in task.metrics if m.primary), None)
+        if name is None:
+            continue
+        values = {e.step: as_float((e.metrics.get(task.name) or {}).get(name)) for e in evals}
+        found[task.name] = tuple((step, v) for step, v in sorted(values.items()) if v is not None)
+    return found
+
+
+def _losses(run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
+    found: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for log in run.logs:
+        for name, value in log.losses.items():
+            if (loss := as_float(value)) is not None:
+                found[name].append((log.step, loss))
+    return {name: tuple(points) for name, points in found.items()}
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """The artefact's file, if it is a plain file of the run's own folder."""
+    path = folder / name if name and Path(name).name == name else None
+    return path if path is not None and path.is_file() and not path.is_symlink() else None
+
+
+LIMIT = 32 * 2**20  # bytes of a policy file that are read
+
+
+def read_policy(run: Run) -> Policy | None:
+    """The policy artefact, whichever method wrote it; None where there is none or it is not one."""
+    name = next((a.path for a in run.artefacts if a.name == "policy"), None)
+    path = inside(run.folder, name) if name else None
+    if path is None or path.stat().st_size > LIMIT:
+        return None
+    try:
+        return _policy(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return None
+
+
+def _policy(data: Any) -> Policy | None:
+    tasks = tuple(clean(t, 60) for t in data["tasks"])
+    alpha = _matrix(data["alpha"], len(tasks))
+    decided = tuple(tuple(int(x > 0.5) for x in row) for row in _matrix(data["decided"], len(tasks)))
+    history = []
+    for entry in data.get("history") or ():
+        if "alpha" in entry:
+            history.append((int(entry["step"]), _matrix(entry["alpha"], len(tasks))))
+    return Policy(tasks, alpha, decided, bool(data.get("undecided")), as_float(data.get("entropy")), tuple(history))
+
+
+def _matrix(rows: Any, tasks: int) -> tuple[tuple[float, ...], ...]:
+    matrix = tuple(tuple(float(x) for x in row) for row in rows)
+    if len(matrix) != tasks or len({len(row) for row in matrix}) != 1 or not matrix[0]:
+        raise ValueError("not a tasks x blocks matrix")
+    return matrix
