@@ -15,14 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from filelock import FileLock
-from torch import Tensor
 
 from mtlbench.data.files import Array
 from mtlbench.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VERSION = 1  # of what is stored: a new number rebuilds every cache
 BLOCK = 1 << 20

@@ -22,6 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 MAX_PIXELS = 1 << 26
 MAX_TEXT = 1 << 28  # bytes of a list
 MAX_LINE = 1 << 24
+MAX_PATH = 1024
 MAX_MATLAB = 1 << 24  # bytes of a mapping or split file
 _KINDS = {"f": "real", "i": "integer", "u": "unsigned integer", "b": "boolean"}
 
@@ -42,7 +43,7 @@ def folder(root: Path | None, name: str, expected: str) -> Path:
 
 def inside(root: Path, relative: object, listing: Path) -> Path:
     """The file a list names, as a path under `root`; whether it exists is not looked at."""
-    if not isinstance(relative, str) or not relative or "\0" in relative:
+    if not isinstance(relative, str) or not 0 < len(relative) <= MAX_PATH or "\0" in relative:
         bad(listing, f"names {str(relative)[:80]!r}", "paths relative to its folder")
     clean = os.path.normpath(relative)
     if os.path.isabs(clean) or clean.split(os.sep)[0] == "..":

@@ -162,7 +162,7 @@ class Tally:
         stored = np.stack(rows)
         rows.clear()
         if self.task is None:
-            self._values(torch.from_numpy(stored).view(-1, 1))
+            self._values(torch.from_numpy(stored).reshape(-1, 1))
             return
         target = column.unpack(stored)
         mask = labelled(self.task, target)
