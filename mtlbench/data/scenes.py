@@ -71,13 +71,13 @@ class ScenesOptions(DataOptions):
     `mirror` augment training batches.
     """
 
-    images: int = Field(1000, ge=2)
-    test_images: int = Field(300, ge=1)
-    size: int = Field(64, ge=32, le=512, multiple_of=8)
-    seed: int = Field(0, ge=0)
+    images: int = Field(default=1000, ge=2)
+    test_images: int = Field(default=300, ge=1)
+    size: int = Field(default=64, ge=32, le=512, multiple_of=8)
+    seed: int = Field(default=0, ge=0)
     variant: Literal["five", "twins"] = "five"
-    conflict: float | None = Field(None, ge=0, le=1)
-    missing: float = Field(0.0, ge=0, lt=1)
+    conflict: float | None = Field(default=None, ge=0, le=1)
+    missing: float = Field(default=0.0, ge=0, lt=1)
     zoom: tuple[float, float] = (0.8, 1.25)
     mirror: bool = True
 
@@ -95,6 +95,7 @@ class Scenes(Dataset):
             "steps": 20000, "batch_size": 16, "lr": 1e-3,
         },
     }  # fmt: skip
+    normalisation = ((MEAN,) * 3, (DEVIATION,) * 3)
 
     def __init__(self, options: ScenesOptions, root: Path | None = None, tasks: Sequence[str] | None = None) -> None:
         super().__init__(options, root, tasks)
