@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
-from mtlbench import plugins
+from mtlbench import environment, plugins, records
 from mtlbench.backbones import Architecture, Build
 from mtlbench.backbones.build import pretrained_weights
 from mtlbench.config import RunConfig, parse
@@ -127,3 +127,37 @@ class Parts:
         """The method's phases under the budget."""
         epoch = {p: epoch_steps(self.dataset, p, self.config.batch_size) for p in PARTS}
         return resolve_phases(method.phases, Budget(self.config.steps, epoch), self.config.budget == "final")
+
+
+def start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
+    """What a record says first: everything about the run that is known before it."""
+    config, dataset, request = parts.config, parts.dataset, parts.request
+    return records.Start(
+        method=config.method,
+        dataset=config.dataset,
+        seed=config.seed,
+        role=config.role,
+        anchor=parts.anchor,
+        config=config.model_dump(mode="json"),
+        tasks=[
+            records.TaskInfo(
+                name=t.name,
+                kind=t.kind,
+                channels=t.channels,
+                derived=t.derived,
+                metrics=[records.MetricInfo(**asdict(m)) for m in t.metrics],
+            )
+            for t in dataset.tasks
+        ],
+        streams={s: list(tasks) for s, tasks in dataset.streams.items()},
+        shape=list(dataset.shape),
+        reference=[
+            records.ReferenceInfo(label=r.label, source=r.source, metrics={t: dict(m) for t, m in r.metrics.items()})
+            for r in dataset.references
+        ],
+        phases=[asdict(p) for p in phases],
+        environment=environment.describe(request.device, request.threads),
+        fingerprint=dataset.fingerprint,
+        layout=dataset.layout,
+        command=request.command,
+    )

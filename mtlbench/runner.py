@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from mtlbench import checkpoint, deployment, environment, records
-from mtlbench.assembly import Parts, Request, open_dataset, open_method
+from mtlbench import checkpoint, deployment, records
+from mtlbench.assembly import Parts, Request, open_dataset, open_method, start_line
 from mtlbench.cost import measure, plain_backbone_parameters
 from mtlbench.errors import Diverged, RecordError, one_line
 from mtlbench.evaluation import Evaluation, evaluate, evaluate_constant, score, skills
 from mtlbench.method import Phase
+from mtlbench.stopping import polite_stop
 from mtlbench.training import Hooks, Trainer
 from mtlbench.weighting import make_weighting
 
@@ -100,7 +98,7 @@ def abandon(request: Request, reason: str) -> None:
         status = status_of(parts.folder)
         writer = records.Writer(parts.folder, max(records.last_attempt(parts.folder), 1))
         if status == "new":
-            writer.write(_start_line(parts, ()))
+            writer.write(start_line(parts, ()))
         if status in ("new", "unfinished"):
             writer.write(records.End(status="failed", reason=reason))
 
@@ -111,67 +109,6 @@ def _writable(folder: Path) -> None:
         (folder / "record.lock").touch()
     except OSError as error:
         raise RecordError(f"cannot write results in '{folder.parent.parent}': {error.strerror or error}") from error
-
-
-def _start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
-    config, dataset, request = parts.config, parts.dataset, parts.request
-    return records.Start(
-        method=config.method,
-        dataset=config.dataset,
-        seed=config.seed,
-        role=config.role,
-        anchor=parts.anchor,
-        config=config.model_dump(mode="json"),
-        tasks=[
-            records.TaskInfo(
-                name=t.name,
-                kind=t.kind,
-                channels=t.channels,
-                derived=t.derived,
-                metrics=[records.MetricInfo(**asdict(m)) for m in t.metrics],
-            )
-            for t in dataset.tasks
-        ],
-        streams={s: list(tasks) for s, tasks in dataset.streams.items()},
-        shape=list(dataset.shape),
-        reference=[
-            records.ReferenceInfo(label=r.label, source=r.source, metrics={t: dict(m) for t, m in r.metrics.items()})
-            for r in dataset.references
-        ],
-        phases=[asdict(p) for p in phases],
-        environment=environment.describe(request.device, request.threads),
-        fingerprint=dataset.fingerprint,
-        layout=dataset.layout,
-        command=request.command,
-    )
-
-
-@contextmanager
-def _polite_stop() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a question the loop asks after each step; the second one is immediate.
-
-    A signal that is ignored stays so (a worker's Ctrl-C). Who asked too late for this run still stops the next one.
-    """
-    asked = False
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    try:
-        heard = (s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) != signal.SIG_IGN)
-        before = {s: signal.signal(s, handler) for s in heard}
-    except ValueError:  # not the main thread: signals are somebody else's
-        before = {}
-    try:
-        yield lambda: asked
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-    if asked:
-        raise KeyboardInterrupt
 
 
 class _Run:
@@ -199,7 +136,7 @@ class _Run:
         self.writer = records.Writer(self.folder, max(attempt, 1) if resuming else attempt + 1)
         torch.set_num_threads(self.parts.request.threads)
         try:
-            with _polite_stop() as self.stop:
+            with polite_stop() as self.stop:
                 self._train(resuming)
                 return self._finish()
         except Diverged as error:
@@ -207,7 +144,7 @@ class _Run:
         except Exception as error:
             (self.folder / "traceback.txt").write_text(traceback.format_exc())
             if not self.started:
-                self.writer.write(_start_line(self.parts, ()))
+                self.writer.write(start_line(self.parts, ()))
             return self._end("failed", one_line(error))
 
     # --- training -----------------------------------------------------------------------------------------------------
@@ -228,7 +165,7 @@ class _Run:
         if resuming:
             self._resume(phases)
         else:
-            self.writer.write(_start_line(self.parts, phases))
+            self.writer.write(start_line(self.parts, phases))
         self.started = True
         parts = ("val",) if self.config.role == "tune" else ("val", "test")
         self.constant = evaluate_constant(self.dataset, parts)
@@ -242,7 +179,7 @@ class _Run:
         newest = records.read_attempts(self.folder)[-1]
         if not newest.start.phases:  # it failed before it could say what it would do
             self.writer = records.Writer(self.folder, self.writer.attempt + 1)
-            self.writer.write(_start_line(self.parts, phases))
+            self.writer.write(start_line(self.parts, phases))
         elif state is not None:
             self.trainer.restore(state)
         self.writer.write(records.Resume(step=self.trainer.state.step))
