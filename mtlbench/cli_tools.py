@@ -168,15 +168,17 @@ def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder under results/records.")],
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image file.")],
     method: Annotated[str | None, typer.Option(help="The class of a method of your own, file.py:Class.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="The class of a data set of your own, file.py:Class.")] = None,
     out: Annotated[str | None, typer.Option(help="The PNG to write; named after the image by default.")] = None,
 ) -> int:
     """A picture: the input and every task's prediction."""
     folder = _run_folder(run)
     if not Path(image).is_file():
         raise ConfigError(f"no image '{image}'")
-    from mtlbench import deployment, predict
+    from mtlbench import deployment, predict, records
 
     path = Path(out or f"{Path(image).stem}-predictions.png")
-    predict.draw(deployment.load(folder, method), Path(image), path)
+    name = dataset or records.read_run(folder).start.dataset
+    predict.draw(deployment.load(folder, method), name, Path(image), path)
     print(f"wrote {path}")
     return 0

@@ -20,6 +20,7 @@ class Discs(Dataset):
     name = "discs"
     Options = DiscOptions
     presets = {"quick": {"steps": 60, "batch_size": 8, "width": 0.125, "head": 8, "lr": 3e-3}}
+    normalisation = ((0.0,) * 3, (1.0,) * 3)  # inputs are pixels in [0, 1]; `mtlbench predict` asks
 
     def __init__(self, options, root, tasks):
         super().__init__(options, root, tasks)

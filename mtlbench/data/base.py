@@ -61,6 +61,11 @@ class Dataset(ABC):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Study settings under each preset (steps, batch_size, width, head, lr ...); keys are RunConfig's."""
     references: ClassVar[Sequence[Reference]] = ()
+    normalisation: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = (
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+    )
+    """Mean and deviation that turn pixels in [0, 1] into inputs (ImageNet's), for pictures that are no items."""
 
     tasks: tuple[Task, ...]
     shape: tuple[int, ...]

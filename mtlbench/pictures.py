@@ -1,0 +1,56 @@
+"""Labels and predictions as colours, the same everywhere: near is bright, a normal's x, y and -z are red, green, blue."""
+
+from __future__ import annotations
+
+import colorsys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+UNLABELLED = (40, 40, 40)
+MAPS = {"depth": "magma_r", "keypoints": "magma", "edges": "magma"}
+
+
+def palette(classes: int) -> Array:
+    """A colour for each class, (classes, 3) uint8: hues a golden angle apart, so that neighbours differ."""
+    hues = [(0.58 + i * 0.618034) % 1 for i in range(classes)]
+    colours = [colorsys.hsv_to_rgb(h, (0.55, 0.75, 0.4)[i % 3], (0.95, 0.75, 0.85)[i % 3]) for i, h in enumerate(hues)]
+    return (255 * np.array(colours)).round().astype(np.uint8)
+
+
+def coloured(kind: str, label: Array, classes: int = 1, limits: tuple[float, float] | None = None) -> Array:
+    """A label as an RGB picture (H, W, 3) uint8; what is unlabelled (-1 or NaN) is dark grey.
+
+    `label` is (H, W) class numbers for segmentation, else (C, H, W). `limits` are the values at the ends of the colour
+    scale for depth, keypoints and edges (by default those of the label).
+    """
+
+    if kind == "segmentation":
+        known, picture = np.asarray(label >= 0), palette(classes)[np.maximum(label, 0)]
+    elif kind == "normals":
+        known = np.isfinite(label).all(0)
+        signs = np.array([1.0, 1.0, -1.0]).reshape(3, 1, 1)
+        picture = np.moveaxis(127.5 * (np.nan_to_num(label) * signs + 1), 0, -1).clip(0, 255).round().astype(np.uint8)
+    else:
+        known, picture = np.isfinite(label[0]), _scaled(label[0], limits or span(label), MAPS[kind])
+    return np.where(known[..., None], picture, np.array(UNLABELLED, np.uint8))
+
+
+def span(label: Array) -> tuple[float, float]:
+    """The ends of a colour scale for a label: its 1st and 99th percentile."""
+    known = label[np.isfinite(label)]
+    if not known.size:
+        return 0.0, 1.0
+    low, high = np.percentile(known, [1, 99])
+    return float(low), float(high)
+
+
+def _scaled(value: Array, limits: tuple[float, float], name: str) -> Array:
+    from matplotlib import colormaps
+
+    low, high = limits
+    share = np.clip((np.nan_to_num(value) - low) / max(high - low, 1e-12), 0, 1)
+    picture: Array = colormaps[name](share, bytes=True)[..., :3]
+    return picture
