@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtlbench.errors import RecordError
 from mtlbench.records import read_each
-from mtlbench.report import bootstrap, formats
+from mtlbench.report import bootstrap, formats, ranking
 from mtlbench.report.aggregate import Aggregate, aggregate
+from mtlbench.report.comparisons import rank_table
 from mtlbench.report.header import header, title
 from mtlbench.report.outcome import Outcome, outcome
+from mtlbench.report.ranking import Ranking
 from mtlbench.report.select import studies
 from mtlbench.report.tables import all_tables
 from mtlbench.report.text import clean, markdown
+
+if TYPE_CHECKING:
+    from mtlbench.report.plots import Figure
 
 MANIFEST = "manifest.json"
 FOLDERS = ("tables", "figures", "runs")  # whatever else lies in the results folder is not ours to touch
@@ -82,11 +87,20 @@ def _outcomes(results: Path) -> tuple[list[Outcome], list[str]]:
 
 def write(results: Path, out: Path | None = None) -> Report:
     """Write tables, figures and the page of a results folder under `out` (by default into the folder itself)."""
+    from mtlbench.report import page, plots  # matplotlib and the templates are loaded only where they are needed
+
     report = read(results, out)
     disk = Disk(report.out)
+    tables = {r.study.name: all_tables(r) for r in report.aggregates}
     for result in report.aggregates:
-        _tables(disk, result)
-    _figures(disk, report)
+        _tables(disk, result, tables[result.study.name])
+    rankings = ranking.rankings(report.aggregates)
+    for found in rankings:
+        _ranking(disk, found)
+    figures = plots.figures(report.aggregates, rankings)
+    for figure in figures:
+        _figure(disk, figure)
+    page.write(disk, report, tables, figures, rankings)
     disk.finish()
     report.files = sorted(disk.files)
     return report
@@ -138,9 +152,8 @@ class Disk:
         self.put(MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
-def _tables(disk: Disk, result: Aggregate) -> None:
+def _tables(disk: Disk, result: Aggregate, tables: Sequence[formats.Table]) -> None:
     """A study's tables: one Markdown file, and a CSV and a LaTeX file a table."""
-    tables = all_tables(result)
     warnings = [*result.study.warnings, *result.test.problems]
     above = header(result)
     disk.put(f"tables/{result.study.name}.md", document(title(result.study), above, tables, warnings))
@@ -164,11 +177,20 @@ def _code(text: str) -> str:
     return f"`{text}`" if "`" not in text else markdown(text)
 
 
-def _figures(disk: Disk, report: Report) -> None:
-    """Draw the figures whose data changed; matplotlib is loaded only then."""
-    from mtlbench.report import plots
+def _ranking(disk: Disk, found: Ranking) -> None:
+    table = rank_table(found.ranks)
+    said = [
+        ("Data sets", ", ".join(found.datasets)),
+        ("Left out, not in all of them", ", ".join(found.left_out) or "none"),
+    ]
+    said = [(name, clean(text, 2000)) for name, text in said]
+    disk.put(f"tables/{found.name}.md", document(found.title, said, [table]))
+    disk.put(f"tables/{found.name}.csv", formats.to_csv(table))
+    disk.put(f"tables/{found.name}.tex", formats.to_latex(table, [found.title, *(f"{k}: {v}" for k, v in said)]))
 
-    for figure in plots.figures(report.aggregates):
-        if not disk.unchanged(figure.name, figure.hash):
-            for suffix, data in figure.draw().items():
-                disk.put(f"figures/{figure.name}.{suffix}", data)
+
+def _figure(disk: Disk, figure: Figure) -> None:
+    """Draw a figure if its data changed."""
+    if not disk.unchanged(figure.name, figure.hash):
+        for suffix, data in figure.draw().items():
+            disk.put(f"figures/{figure.name}.{suffix}", data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mtlbench.report.statistics import Summary
@@ -156,19 +156,20 @@ def _latex_head(table: Table) -> str:
     heads = " & ".join([latex(table.first), *(latex(c.title) for c in table.columns)]) + " \\\\\n"
     if not table.grouped:
         return heads
-    spans, rules, start = [], [], 2
-    for group, count in _runs([c.group for c in table.columns]):
-        spans.append(f"\\multicolumn{{{count}}}{{c}}{{{latex(group)}}}")
+    heads_above, rules, start = [], [], 2
+    for group, count in spans(table.columns):
+        heads_above.append(f"\\multicolumn{{{count}}}{{c}}{{{latex(group)}}}")
         rules.append(f"\\cmidrule(lr){{{start}-{start + count - 1}}}" if group else "")
         start += count
-    return " & ".join(["", *spans]) + " \\\\\n" + "".join(rules) + "\n" + heads
+    return " & ".join(["", *heads_above]) + " \\\\\n" + "".join(rules) + "\n" + heads
 
 
-def _runs(groups: list[str]) -> list[tuple[str, int]]:
+def spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    """Neighbouring columns of one group: its name, and how many they are."""
     found: list[tuple[str, int]] = []
-    for group in groups:
-        if found and found[-1][0] == group:
-            found[-1] = (group, found[-1][1] + 1)
+    for column in columns:
+        if found and found[-1][0] == column.group:
+            found[-1] = (column.group, found[-1][1] + 1)
         else:
-            found.append((group, 1))
+            found.append((column.group, 1))
     return found

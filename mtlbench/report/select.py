@@ -34,6 +34,7 @@ class Row:
     anchor: str | None
     runs: dict[int, Outcome]  # by seed; those whose figures count
     lost: dict[int, str] = field(default_factory=dict)  # seed -> why it does not count
+    failed: dict[int, Outcome] = field(default_factory=dict)  # those of the lost that left a record
 
     @property
     def every(self) -> list[Outcome]:
@@ -152,6 +153,7 @@ def _row(label: str, runs: list[Outcome], seeds: list[int], warnings: list[str])
             row.runs[seed] = best
         else:
             row.lost[seed] = f"{best.status}: {best.reason}"
+            row.failed[seed] = best
     for seed in seeds:
         if seed not in by_seed and first.role == "study":
             row.lost[seed] = "missing: no record of this seed"

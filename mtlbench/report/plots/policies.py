@@ -60,7 +60,11 @@ def draw(content: dict[str, Any]) -> Figure:
         for i, (axes, seed) in enumerate(zip(line, row["seeds"], strict=False)):
             _grid(axes, seed, i == 0)
         head = f"{style.shorten(row['label'], 60)}: {len(row['seeds'])} of {row['of']} seeds"
-        line[0].annotate(head, (0, 1), (0, 17), "axes fraction", "offset points", fontsize=8.5, fontweight="bold")
+        head = f"{style.shorten(row['label'], 60)}: {len(row['seeds'])} of {row['of']} seeds"
+        text = line[0].annotate(
+            head, (0, 1), (0, 17), "axes fraction", "offset points", fontsize=8.5, fontweight="bold"
+        )
+        text.set_in_layout(False)  # it may be wider than its panel; the panels' titles keep its line free
         if history:
             _curve(line[-1], row)
     style.caption(made, "Policies", content["note"], "filled: executed; dot: skipped; shade: probability α")
@@ -91,7 +95,7 @@ def _grid(axes: Axes, seed: dict[str, Any], named: bool) -> None:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_title(f"seed {seed['seed']}{_doubt(seed)}", loc="left", fontweight="normal")
+    axes.set_title(f"\nseed {seed['seed']}{_doubt(seed)}", loc="left", fontweight="normal")
 
 
 def _curve(axes: Axes, row: dict[str, Any]) -> None:
