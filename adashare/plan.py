@@ -13,8 +13,10 @@ TEMPERATURE_END = 0.5
 """Where a temperature derived from the budget ends, or below."""
 DECAY = 0.965
 """The published factor on the temperature after every policy turn; with 66 turns it ends at 0.5 by itself."""
-MAX_ROUNDS, ROUND_STEPS, LOGITS_SHARE = 66, 5, 0.2
-"""A derived search has at most so many rounds, of at least so many steps; a fifth of them moves the logits (80/20)."""
+MAX_ROUNDS, ROUND_STEPS = 66, 5
+"""A derived search has at most so many rounds, of at least so many steps."""
+LOGITS_SHARE, LOGITS_STEPS = (0.2, 0.5), 200
+"""A fifth of a derived search moves the logits (the published 80/20); up to half where that is fewer steps than these."""
 TRAVEL, LR_RANGE = 10.0, (0.01, 0.2)
 """Adam moves a logit by about its rate a step: the derived rate lets it travel so far in the whole search."""
 
@@ -81,7 +83,8 @@ def _turns(options: AdaShareOptions, budget: Budget, steps: int) -> tuple[int, i
     if options.turns == "budget":
         rounds = min(MAX_ROUNDS, max(1, steps // ROUND_STEPS))
         length = steps // rounds
-        logits = max(1, round(LOGITS_SHARE * length))
+        share = min(max(LOGITS_SHARE[0], LOGITS_STEPS / max(1, steps)), LOGITS_SHARE[1])
+        logits = max(1, round(share * length))
         weights = length - logits
         return (weights, logits, rounds, rounds * length) if weights > 0 else (1, 1, 1, 0)
     weights, logits = (budget.epoch["train-a"], budget.epoch["train-b"]) if options.turns == "epoch" else options.turns

@@ -65,7 +65,7 @@ def test_default_phases() -> None:
         ("train-a", ["backbone", "heads"]),
         ("train-b", ["policy"]),
     ]
-    assert [t.steps for t in search.turns] == [4, 1]
+    assert [t.steps for t in search.turns] == [3, 2]
     assert final.turns[0].part == "train"
     assert final.fresh == ("backbone", "heads")
     assert not warmup.final
@@ -87,6 +87,12 @@ def test_derived_schedules_open_everything_by_half_and_cool_down(budget: int, ba
     assert plan.temperature(0) == 5.0
     assert plan.temperature(plan.rounds - 1) <= 0.5 + 1e-9
     assert 0.01 <= plan.logits_lr <= 0.2
+
+
+@pytest.mark.parametrize(("budget", "turns"), [(300, (3, 2)), (3000, (10, 3)), (20000, (72, 18))])
+def test_a_short_search_spends_more_of_it_on_the_logits(budget: int, turns: tuple[int, int]) -> None:
+    plan = make(budget).plan
+    assert (plan.weights, plan.logits) == turns
 
 
 def test_published_schedule_can_be_set() -> None:
