@@ -5,7 +5,7 @@ from __future__ import annotations
 from mtlbench.report.aggregate import Aggregate, Line, mean, paired, primary
 from mtlbench.report.comparisons import p_text
 from mtlbench.report.naming import digits, metric_name, task_name, unit
-from mtlbench.report.recommend import apart, costs, interval, merit, ranked, worth
+from mtlbench.report.recommendation import apart, costs, interval, merit, ranked, worth
 from mtlbench.report.text import number
 
 QUESTION = "What should the tasks share, and is the difference real?"

@@ -20,7 +20,7 @@ from mtlbench.report.comparisons import rank_table
 from mtlbench.report.formats import BEST, SECOND, Cell, Column, Table, spans
 from mtlbench.report.header import header, title
 from mtlbench.report.naming import label
-from mtlbench.report.recommend import apart, costs, interval, merit, ranked, worth
+from mtlbench.report.recommendation import apart, costs, interval, merit, ranked, worth
 from mtlbench.report.runs import row_file, row_view
 from mtlbench.report.text import clean
 

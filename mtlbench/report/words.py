@@ -8,8 +8,8 @@ ONE_SEED = (
 )
 SEEDS = (
     "Mean ± standard deviation over seeds; brackets are 95 % t intervals. Best in bold, second best in italics (underlined in "
-    "LaTeX). ≈ cannot be told from the best at these seeds: the 95 % interval of the paired difference contains zero, which "
-    "does not make them equal."
+    "LaTeX and on the page). ≈ cannot be told from the best at these seeds: the 95 % interval of the paired difference "
+    "contains zero, which does not make them equal."
 )
 NO_SINGLE_TASK = "No single-task runs in this study: Δ is n/a."
 DELTA = (

@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +26,13 @@ STUDY: Mapping[str, ModuleType] = {
 KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critical}
 
 
+@cache
+def _source(kind: str) -> str:
+    """A digest of the code that draws it: a figure whose drawing changed is drawn again."""
+    files = (KINDS[kind].__file__, style.__file__)
+    return hashlib.sha256(b"".join(Path(str(f)).read_bytes() for f in files)).hexdigest()
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure to draw: its file name, what it shows in words, and the data that decides its picture."""
@@ -36,10 +45,10 @@ class Figure:
 
     @property
     def hash(self) -> str:
-        """Of everything that decides the picture: the data, the style, and the version of what draws it."""
+        """Of everything that decides the picture: the data, the code that draws it, and matplotlib's version."""
         import matplotlib
 
-        data = [self.kind, self.content, style.VERSION, matplotlib.__version__]
+        data = [self.kind, self.content, _source(self.kind), matplotlib.__version__]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
 
     def draw(self) -> dict[str, bytes]:

@@ -12,8 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-VERSION = 1  # raise it when the look changes: every figure is then drawn again
-
 INK, SOFT, GRID = "#222222", "#666666", "#DDDDDD"
 # Okabe and Ito (2008) without yellow, which is too light for paper; the two anchors are black and grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
