@@ -69,6 +69,7 @@ class Lines:
         self.total = total
         self._labels: dict[int, str] = {}
         self._shown: dict[int, float] = {}
+        self._first: dict[int, tuple[float, int]] = {}  # when progress was first heard of, and the step then
 
     def __enter__(self) -> Lines:
         return self
@@ -83,11 +84,14 @@ class Lines:
 
     def update(self, number: int, progress: Progress) -> None:
         """A run got on."""
-        if time.monotonic() - self._shown[number] < EVERY:
+        now = time.monotonic()
+        since, step = self._first.setdefault(number, (now, progress.step))
+        if now - self._shown[number] < EVERY:
             return
-        self._shown[number] = time.monotonic()
-        left = (progress.steps - progress.step) / progress.rate if progress.rate else 0
-        ahead = f", {clock(left)} left" if left else ""
+        self._shown[number] = now
+        done, ahead = progress.step - step, ""
+        if done and progress.step < progress.steps:  # the mean speed so far: that of the last moment jumps about
+            ahead = f", {clock((progress.steps - progress.step) * (now - since) / done)} left"
         print(f"{self._labels[number]}: step {progress.step}/{progress.steps}, {state(progress)}{ahead}", flush=True)
 
     def end(self, number: int, request: Request, outcome: Outcome) -> None:

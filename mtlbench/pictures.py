@@ -26,16 +26,15 @@ def coloured(kind: str, label: Array, classes: int = 1, limits: tuple[float, flo
     `label` is (H, W) class numbers for segmentation, else (C, H, W). `limits` are the values at the ends of the colour
     scale for depth, keypoints and edges (by default those of the label).
     """
-
+    known = label >= 0 if kind == "segmentation" else np.isfinite(label).all(0)
     if kind == "segmentation":
-        known, picture = np.asarray(label >= 0), palette(classes)[np.maximum(label, 0)]
+        picture = palette(classes)[np.maximum(label, 0)]
     elif kind == "normals":
-        known = np.isfinite(label).all(0)
         signs = np.array([1.0, 1.0, -1.0]).reshape(3, 1, 1)
         picture = np.moveaxis(127.5 * (np.nan_to_num(label) * signs + 1), 0, -1).clip(0, 255).round().astype(np.uint8)
     else:
-        known, picture = np.isfinite(label[0]), _scaled(label[0], limits or span(label), MAPS[kind])
-    return np.where(known[..., None], picture, np.array(UNLABELLED, np.uint8))
+        picture = _scaled(label[0], limits or span(label), MAPS[kind])
+    return np.where(np.expand_dims(known, -1), picture, np.array(UNLABELLED, np.uint8))
 
 
 def span(label: Array) -> tuple[float, float]:

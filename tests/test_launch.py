@@ -202,19 +202,19 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(tmp_path):
 # --- display
 
 
-def test_lines_come_at_the_start_of_nothing_and_every_ten_seconds(tmp_path, monkeypatch, capsys):
+def test_a_line_comes_every_ten_seconds_and_at_the_end(tmp_path, monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
     (request,) = requests(tmp_path)
     with display.Lines(3) as lines:
         lines.begin(1, request)
-        for second in range(0, 26):
+        for second in range(26):
             now[0] = float(second)
-            lines.update(1, Progress("train", second, 100, {"disc": 0.5}, 2.0))
+            lines.update(1, Progress("train", 2 * second, 100, {"disc": 0.5}, 2.5))
         lines.end(1, request, Outcome(tmp_path, "finished", "", 0.25, 187.0))
     assert capsys.readouterr().out.splitlines() == [
-        "[2/3] hard-sharing seed 0: step 10/100, train, 2 steps/s, disc 0.5, 45 s left",
-        "[2/3] hard-sharing seed 0: step 20/100, train, 2 steps/s, disc 0.5, 40 s left",
+        "[2/3] hard-sharing seed 0: step 20/100, train, 2.5 steps/s, disc 0.5, 40 s left",
+        "[2/3] hard-sharing seed 0: step 40/100, train, 2.5 steps/s, disc 0.5, 30 s left",
         "[2/3] hard-sharing seed 0: finished in 3:07 min, score 0.250",
     ]
 
