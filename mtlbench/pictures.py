@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 UNLABELLED = (40, 40, 40)
+TONES = ((0.6, 0.95), (0.95, 0.7), (0.35, 0.8), (0.8, 0.5), (0.5, 0.6))  # saturation and value
 MAPS = {"depth": "magma_r", "keypoints": "magma", "edges": "magma"}
 
 
 def palette(classes: int) -> Array:
-    """A colour for each class, (classes, 3) uint8: hues a golden angle apart, so that neighbours differ."""
-    hues = [(0.58 + i * 0.618034) % 1 for i in range(classes)]
-    colours = [colorsys.hsv_to_rgb(h, (0.55, 0.75, 0.4)[i % 3], (0.95, 0.75, 0.85)[i % 3]) for i, h in enumerate(hues)]
+    """A colour for each class, (classes, 3) uint8: hues a golden angle apart in five tones, so that 40 can be told."""
+    colours = [colorsys.hsv_to_rgb((0.58 + i * 0.618034) % 1, *TONES[i % len(TONES)]) for i in range(classes)]
     return (255 * np.array(colours)).round().astype(np.uint8)
 
 
