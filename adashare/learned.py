@@ -41,7 +41,7 @@ class Policy(nn.Module):
         self.register_buffer("history", torch.zeros(HISTORY, *shape))
         self.register_buffer("rounds", torch.full((HISTORY,), -1))  # the round each line of the history holds
         self.register_buffer("candidates", torch.ones(candidates, *shape, dtype=torch.bool))
-        self.register_buffer("scores", torch.full((candidates,), math.nan))
+        self.register_buffer("scores", torch.full((candidates,), -math.inf))  # -inf: none
 
     def alpha(self) -> Tensor:
         """P(execute), (T, L), without gradient."""
@@ -61,15 +61,15 @@ class Policy(nn.Module):
     def score(self, scores: Mapping[int, float]) -> None:
         """Keep the candidates' validation scores."""
         for index, score in scores.items():
-            self.scores[index] = score
+            self.scores[index] = -math.inf if math.isnan(score) else score
 
     def best(self) -> int:
         """The candidate with the best score, the first where none is scored; one that diverged counts last."""
-        return int(self.scores.nan_to_num(nan=-math.inf, neginf=-math.inf).argmax())
+        return int(self.scores.argmax())
 
     def described_candidates(self) -> list[dict[str, Any]]:
         """Every candidate as JSON, with its score and whether it was chosen."""
-        best, scores = self.best(), [None if math.isnan(s) else s for s in self.scores.tolist()]
+        best, scores = self.best(), [s if math.isfinite(s) else None for s in self.scores.tolist()]
         return [
             {"policy": candidate.int().tolist(), "score": score, "chosen": index == best}
             for index, (candidate, score) in enumerate(zip(self.candidates, scores, strict=True))

@@ -6,13 +6,14 @@ import copy
 
 import pytest
 import torch
-from helpers import images, tiny_method
+from helpers import images, tiny_build, tiny_method
 from torch import Tensor, nn
 
 from adashare.network import execute
 from mtlbench.backbones import Architecture, Backbone
 from mtlbench.backbones.base import initialise
 from mtlbench.backbones.resnet import resnet18
+from mtlbench.tasks import Task
 
 POLICIES = {
     "equal": lambda t, n, g: torch.ones(t, 1, dtype=torch.bool) & (torch.rand(1, n, generator=g) < 0.6),
@@ -129,3 +130,34 @@ def test_all_execute_equals_hard_sharing_after_training(method: str) -> None:
     hard, ours = (network.state_dict() for network in networks)
     for name, value in hard.items():
         torch.testing.assert_close(ours[name], value, atol=1e-6, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vdcnn17"])
+def test_other_backbones(plain, name: str) -> None:
+    """Bottlenecks, and texts: pooling inside blocks, features that a skipped block passes on unrectified."""
+    shape = (3, 32, 32) if name == "resnet50" else (64,)
+    backbone = tiny_build(name, shape=shape).backbone().double().train()
+    x = images() if name == "resnet50" else torch.randint(0, 69, (2, 64), generator=torch.Generator().manual_seed(0))
+    blocks = len(backbone.blocks)
+    policy = torch.rand(3, blocks, generator=torch.Generator().manual_seed(3)) < 0.6
+    rows = {f"t{k}": row for k, row in enumerate(policy.tolist())}
+    other = copy.deepcopy(backbone)
+    ours = execute(backbone.stem, backbone.blocks, x, rows)
+    theirs = plain.plain(other.stem, other.blocks, x, {t: [float(c) for c in row] for t, row in rows.items()})
+    for task in ours:
+        torch.testing.assert_close(ours[task], theirs[task], atol=1e-6, rtol=0)
+    for (label, a), b in zip(backbone.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=0, msg=lambda m, n=label: f"{n}: {m}")
+
+
+def test_streams_fork_at_the_input() -> None:
+    """Tasks with inputs of their own: each stream runs its own pass, with its own batch norms."""
+    tasks = [Task("photo", "classification", 4), Task("sketch", "classification", 4)]
+    method = tiny_method("adashare", tasks, {"policy": "10110111,11011011"}, streams=("photo", "sketch")).double()
+    before = copy.deepcopy(method.state_dict())
+    method.build.stream = "sketch"
+    method(images(), ("sketch",))
+    changed = {n for n, v in method.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed
+    assert all(".norms.1." in n for n in changed)  # nothing of the first stream moved
+    assert not any(f"stages.{s}.{b}.branch" in n for n in changed for s, b in ((1, 0), (2, 1)))  # skipped by it
