@@ -65,7 +65,7 @@ class AdaShare(PolicyMethod):
         return self.options.candidates if self.options.select == "sample" and self.options.candidates > 1 else 0
 
     def _retraining(self, name: str, steps: int, scored: bool = False, final: bool = False) -> Phase:
-        fresh = WEIGHTS if self.options.retrain == "fresh" or scored else ()
+        fresh = WEIGHTS if self.options.retrain == "fresh" else ()
         return Phase(name, steps, (self._weights("train", self._adam(decaying=True)),), fresh, scored, final)
 
     def _weights(self, part: Any, optimizer: Optimizer, steps: int | None = None) -> Turn:

@@ -65,7 +65,10 @@ class AdaShareOptions(Options):
 
     @model_validator(mode="after")
     def _shares(self) -> AdaShareOptions:
-        spent = self.warmup + self.search + (self.trials if self.select == "sample" and self.candidates > 1 else 0.0)
+        trials = self.select == "sample" and self.candidates > 1
+        if trials and self.retrain == "continue":
+            raise ValueError("retrain 'continue' goes on from the search's weights, which candidates' trials replace")
+        spent = self.warmup + self.search + (self.trials if trials else 0.0)
         if spent >= 1.0:
             raise ValueError(f"warmup, search and trials take {spent:g} of the budget and leave nothing to retrain")
         return self

@@ -186,6 +186,18 @@ def test_turns_move_logits_and_weights_apart() -> None:
             assert (method.policy.logits != before["policy.logits"]).all()
 
 
+def test_reduced_precision_keeps_the_logits_gradient() -> None:
+    grads = []
+    for enabled in (False, True):
+        method = searching(make(lambda_sparsity=0, lambda_sharing=0), round_=0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            outputs = method(images(dtype=torch.float32), NAMES)
+        method.loss({t: o.float().flatten(1).square().mean(1) for t, o in outputs.items()}).backward()
+        grads.append(method.policy.logits.grad[:, 7])
+    assert grads[1].dtype == torch.float32
+    torch.testing.assert_close(grads[1], grads[0], atol=0.02 * float(grads[0].abs().max()), rtol=0.1)
+
+
 def test_penalties_join_only_in_the_search() -> None:
     method = searching(make(lambda_sparsity=0.3, lambda_sharing=0.7, init="random"))
     logits = method.policy.logits.double()
@@ -378,6 +390,7 @@ def test_a_fixed_policy_needs_no_search() -> None:
         ({"turns": "weekly"}, "turns"),
         ({"turns": "4,0"}, "turns take 1 step or more"),
         ({"warmup": 0.5, "search": 0.5}, "leave nothing to retrain"),
+        ({"select": "sample", "retrain": "continue"}, "which candidates' trials replace"),
         ({"select": "sample", "warmup": 0.5, "trials": 0.2}, "leave nothing to retrain"),
     ],
 )
