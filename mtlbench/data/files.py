@@ -20,10 +20,10 @@ from mtlbench.errors import DataError, one_line
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_PIXELS = 1 << 26
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 MAX_TEXT = 1 << 28  # bytes of a list
 MAX_LINE = 1 << 24
 MAX_PATH = 1024
-MAX_MATLAB = 1 << 24  # bytes of a mapping or split file
 _KINDS = {"f": "real", "i": "integer", "u": "unsigned integer", "b": "boolean"}
 
 
@@ -69,21 +69,19 @@ def _open(path: Path, expected: str) -> IO[bytes]:
         raise DataError(f"'{path}': {error.strerror} (expected: {expected})") from error
 
 
-def text(path: Path, expected: str) -> str:
-    """A whole text file; bytes that are not UTF-8 become replacement characters."""
+def contents(path: Path, most: int, expected: str) -> bytes:
+    """A whole file of at most so many bytes."""
     with _open(path, expected) as file:
-        data = file.read(MAX_TEXT + 1)
-    if len(data) > MAX_TEXT:
-        bad(path, f"more than {MAX_TEXT} bytes", expected)
-    if b"\0" in data:
-        bad(path, "binary content", expected)
-    return data.decode("utf-8", errors="replace")
+        data = file.read(most + 1)
+    if len(data) > most:
+        bad(path, f"more than {most} bytes", expected)
+    return data
 
 
 def load_json(path: Path, expected: str) -> Any:
     """A JSON file's content."""
     try:
-        return json.loads(text(path, expected))
+        return json.loads(contents(path, MAX_TEXT, expected))
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}': not JSON, {one_line(error)} (expected: {expected})") from error
 
@@ -116,7 +114,7 @@ def _decode(path: Path, size: tuple[int, int] | None, modes: Sequence[str] | Non
     what = f"a {'x'.join(map(str, size))} image (height x width)" if size else "an image"
     with _open(path, what) as file:
         try:
-            with Image.open(file) as picture:
+            with Image.open(file, formats=FORMATS) as picture:
                 _check_picture(path, picture, size, modes, what)
                 return np.array(picture.convert("RGB") if modes is None else picture)
         except DataError:
@@ -204,18 +202,6 @@ def hdf5(path: Path, expected: str) -> Iterator[Any]:
         raise
     except Exception as error:  # h5py raises of every kind on damaged files
         raise DataError(f"'{path}': no readable HDF5 content, {_short(error)} (expected: {expected})") from error
-
-
-def matlab_variable(path: Path, name: str, expected: str) -> Array:
-    """A variable of a small MATLAB file (version 5)."""
-    from scipy.io import loadmat
-
-    if require(path, expected).stat().st_size > MAX_MATLAB:
-        bad(path, f"more than {MAX_MATLAB} bytes", expected)
-    try:
-        return np.asarray(loadmat(path, variable_names=[name])[name])
-    except Exception as error:  # the bytes may be anything
-        raise DataError(f"'{path}': no variable '{name}', {_short(error)} (expected: {expected})") from error
 
 
 def lines(path: Path, expected: str, keep_ends: bool = False) -> Iterator[str]:

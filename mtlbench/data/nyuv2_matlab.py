@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mtlbench.data.cache import Column, ahead
 from mtlbench.data.dense import Source, pack_classes, pack_depth, unpack_classes, unpack_reals
-from mtlbench.data.files import MAX_PIXELS, Array, bad, hdf5, matlab_variable
+from mtlbench.data.files import MAX_PIXELS, Array, bad, hdf5
+from mtlbench.data.matlab5 import numbers, variable
 from mtlbench.data.stored import INPUT, unpack_images
 from mtlbench.tasks import Task
 
@@ -58,7 +59,7 @@ def _shape(path: Path) -> tuple[int, tuple[int, int]]:
 
 def _indices(path: Path, name: str, count: int) -> np.ndarray:
     """A split's images, from 1 in the file, from 0 here."""
-    values = matlab_variable(path, name, f"the official splits, variable {name}").ravel()
+    values = numbers(path, name, f"the official splits, variable {name}").ravel()
     if values.dtype.kind not in "uif" or not values.size or np.any(~((values >= 1) & (values <= count))):
         bad(path, f"{name} does not number images", f"numbers 1 to {count}")
     return np.unique(values.astype(np.int64)) - 1
@@ -66,15 +67,14 @@ def _indices(path: Path, name: str, count: int) -> np.ndarray:
 
 def _mapping(root: Path, classes: int) -> np.ndarray:
     """Label 0..894 -> class, -1 where unlabelled: 40 classes, or through them 13."""
-    to40 = _classes(root / MAPPING, matlab_variable(root / MAPPING, "mapClass", "the 894 -> 40 mapping"), 40)
+    to40 = _classes(root / MAPPING, numbers(root / MAPPING, "mapClass", "the 894 -> 40 mapping"), 40)
     if classes == 40:
         return to40
-    struct = matlab_variable(root / MAPPING_13, "classMapping13", "the 40 -> 13 mapping")
-    try:
-        values = struct.ravel()[0][0]
-    except (IndexError, TypeError):
-        bad(root / MAPPING_13, "classMapping13 is no structure", "its first field maps 40 classes to 13")
-    to13 = _classes(root / MAPPING_13, np.asarray(values), 13)
+    expected = "the 40 -> 13 mapping, a structure whose first field maps classes"
+    fields = variable(root / MAPPING_13, "classMapping13", expected)
+    if not isinstance(fields, dict) or not fields:
+        bad(root / MAPPING_13, "classMapping13 is no structure of numbers", expected)
+    to13 = _classes(root / MAPPING_13, next(iter(fields.values())), 13)
     if len(to13) != 41:
         bad(root / MAPPING_13, f"{len(to13) - 1} entries", "40")
     combined: np.ndarray = to13[to40 + 1]
@@ -115,6 +115,8 @@ def _columns(
     def column(field: str) -> Column:
         shape, dtype, decode, unpack = forms[field]
         rows = partial(ahead, decode, [int(i) for i in indices])
-        return Column(f"{split}/{field}", len(indices), shape, dtype, sources, rows, unpack, f"{mapping.tolist()}", rows)
+        return Column(
+            f"{split}/{field}", len(indices), shape, dtype, sources, rows, unpack, f"{mapping.tolist()}", rows
+        )
 
     return {field: column(field) for field in forms}
