@@ -20,6 +20,7 @@ from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Method, Phase
 from mtlbench.plan import resolve_phases
 
+environment.commit()
 PARTS = ("train", "train-a", "train-b")
 
 

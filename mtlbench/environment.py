@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,12 @@ def describe(device: str, threads: int) -> dict[str, Any]:
     }
 
 
+@cache
 def commit() -> str | None:
-    """The commit of the checkout this package runs from, with "+" behind it where files differ; None outside one."""
+    """The commit of the checkout this package runs from, with "+" behind it where files differ; None outside one.
+
+    Looked up once, when the harness is loaded: later commits are not what runs.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
