@@ -8,13 +8,13 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mtlbench.display import Display
 from mtlbench.errors import one_line
@@ -22,6 +22,7 @@ from mtlbench.errors import one_line
 if TYPE_CHECKING:
     from mtlbench.runner import Outcome, Progress, Request
 
+Execute = Callable[["Request", Callable[["Progress"], None]], "Outcome"]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PATIENCE = 60.0  # seconds for a stopped worker to write its checkpoint
 
@@ -42,31 +43,7 @@ def share(runs: int, device: str, workers: int | None = None, threads: int | Non
     return count, threads or int(wished if wished.isdecimal() else 0) or max(1, cores() // count)
 
 
-def launch(requests: Sequence[Request], workers: int, threads: int, display: Display) -> list[Outcome]:
-    """Execute every request; the outcomes in the requests' order. A failing run, or a dying worker, stops no other.
-
-    KeyboardInterrupt passes, after every run under way has written its checkpoint.
-    """
-    requests = [replace(r, threads=threads) for r in requests]
-    with display:
-        if min(workers, len(requests)) > 1:
-            return _Pool(requests, workers, threads, display).outcomes()
-        return _in_turn(requests, threads, display)
-
-
-def _in_turn(requests: Sequence[Request], threads: int, display: Display) -> list[Outcome]:
-    import torch
-
-    torch.set_num_threads(threads)
-    outcomes = []
-    for number, request in enumerate(requests):
-        display.begin(number, request)
-        outcomes.append(_execute(request, partial(display.update, number)))
-        display.end(number, request, outcomes[-1])
-    return outcomes
-
-
-def _execute(request: Request, progress: Any) -> Outcome:
+def _execute(request: Request, progress: Callable[[Progress], None]) -> Outcome:
     from mtlbench import runner
 
     try:
@@ -75,13 +52,36 @@ def _execute(request: Request, progress: Any) -> Outcome:
         return runner.Outcome(Path(request.out), "failed", one_line(error))
 
 
+def launch(
+    requests: Sequence[Request], workers: int, threads: int, display: Display, execute: Execute = _execute
+) -> list[Outcome]:
+    """Execute every request; the outcomes in the requests' order. A failing run, or a dying worker, stops no other.
+
+    KeyboardInterrupt passes, after every run under way has written its checkpoint.
+    """
+    requests = [replace(r, threads=threads) for r in requests]
+    with display:
+        if min(workers, len(requests)) > 1:
+            return _Pool(requests, workers, threads, display, execute).outcomes()
+        return _in_turn(requests, display, execute)
+
+
+def _in_turn(requests: Sequence[Request], display: Display, execute: Execute) -> list[Outcome]:
+    outcomes = []
+    for number, request in enumerate(requests):
+        display.begin(number, request)
+        outcomes.append(execute(request, partial(display.update, number)))
+        display.end(number, request, outcomes[-1])
+    return outcomes
+
+
 class _Worker:
     """A process that executes one request after another."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, execute: Execute) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, execute), daemon=True)
         with _threads_in_environment(threads), _interrupts_ignored():
             self.process.start()
         theirs.close()
@@ -106,11 +106,14 @@ class _Worker:
 class _Pool:
     """Hands requests to at most `workers` processes, which are started when needed and replaced when they die."""
 
-    def __init__(self, requests: Sequence[Request], workers: int, threads: int, display: Display) -> None:
+    def __init__(
+        self, requests: Sequence[Request], workers: int, threads: int, display: Display, execute: Execute
+    ) -> None:
         self.requests = requests
         self.workers = workers
         self.threads = threads
         self.display = display
+        self.execute = execute
         self.waiting = deque(range(len(requests)))
         self.pool: list[_Worker] = []
         self.done: dict[int, Outcome] = {}
@@ -137,7 +140,7 @@ class _Pool:
             request = self.requests[number]
             with suppress(Exception):  # whatever is wrong with it, its worker will say
                 if not request.force and status_of(Parts(request).folder) in ("finished", "diverged"):
-                    self.done[number] = _execute(request, lambda progress: None)
+                    self.done[number] = self.execute(request, lambda progress: None)
                     self.display.end(number, request, self.done[number])
                     self.waiting.remove(number)
 
@@ -147,7 +150,7 @@ class _Pool:
             if worker is None and len(self.pool) == self.workers:
                 return
             if worker is None:
-                worker = _Worker(self.threads)
+                worker = _Worker(self.threads, self.execute)
                 self.pool.append(worker)
             number = self.waiting.popleft()
             self.display.begin(number, self.requests[number])
@@ -201,7 +204,7 @@ def _stop(pool: Sequence[_Worker]) -> None:
                 worker.process.kill()
 
 
-def _work(pipe: Connection, threads: int) -> None:
+def _work(pipe: Connection, execute: Execute) -> None:
     """A worker's life: requests in, progress and outcomes out, until the pipe closes or the parent says stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and the parent tells us once
     signal.signal(signal.SIGTERM, _interrupt)
@@ -217,11 +220,8 @@ def _work(pipe: Connection, threads: int) -> None:
                 signal.raise_signal(signal.SIGTERM)
 
     with suppress(EOFError, OSError, KeyboardInterrupt):
-        import torch
-
-        torch.set_num_threads(threads)
         while (request := pipe.recv()) is not None:
-            pipe.send(_execute(request, report))
+            pipe.send(execute(request, report))
 
 
 def _interrupt(number: int, frame: object) -> None:

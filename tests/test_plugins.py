@@ -121,25 +121,24 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_file_is_a_failed_run_with_a_readable_reason_and_the_study_goes_on(capsys, kind):
-    text, reason = BROKEN[kind]
-    Path("mine.py").write_text(text)
-    code, runs = study("--methods", "./mine.py:Mine,hard-sharing", "--no-report")
+def test_broken_files_are_failed_runs_with_a_readable_reason_and_the_study_goes_on(capsys):
+    for kind, (text, _) in BROKEN.items():
+        Path(f"{kind}.py").write_text(text.replace("Mine", kind).replace("'mine'", repr(kind)))
+    code, runs = study("--methods", ",".join(f"{kind}.py:{kind}" for kind in BROKEN) + ",hard-sharing", "--no-report")
     out, err = capsys.readouterr()
     assert code == 1
-    assert runs["hard-sharing"].status == "finished"
-    (failed,) = (r for name, r in runs.items() if name.lower() == "mine")
-    assert failed.status == "failed"
-    assert reason in failed.end.reason
-    assert "\n" not in failed.end.reason
     assert "Traceback" not in err
-    assert f"seed 0: {failed.end.reason}" in out  # the summary says why
-    assert out.rstrip().endswith("1 of 2 runs did not finish")
-    trace = (failed.folder / "traceback.txt").read_text()
-    assert reason in trace
-    if kind == "mid_training":
-        assert 'mine.py", line 10, in loss' in trace
+    assert runs.pop("hard-sharing").status == "finished"
+    assert out.rstrip().endswith(f"{len(BROKEN)} of {len(BROKEN) + 1} runs did not finish")
+    assert set(runs) == set(BROKEN)
+    for kind, failed in runs.items():
+        reason = BROKEN[kind][1]
+        assert failed.status == "failed"
+        assert reason in failed.end.reason
+        assert "\n" not in failed.end.reason
+        assert f"failed: {kind} seed 0: {failed.end.reason}" in out  # the summary says why
+        assert reason in (failed.folder / "traceback.txt").read_text()
+    assert 'mid_training.py", line 10, in loss' in (runs["mid_training"].folder / "traceback.txt").read_text()
 
 
 def test_a_failed_run_goes_on_once_its_file_is_mended(capsys):
