@@ -1,0 +1,55 @@
+"""The contract battery: every promise that the harness relies on, asked of a method or a data set, registered or not.
+
+`battery` is what `mtlbench check METHOD` prints and what the tests run over everything registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mtlbench.checks import costs, datasets, declared, devices, learning, outputs, state
+from mtlbench.checks.asking import Check, Finding, ask
+from mtlbench.checks.subject import Subject
+from mtlbench.data.base import Dataset
+from mtlbench.method import Method
+
+__all__ = ["DATASET_CHECKS", "METHOD_CHECKS", "Finding", "battery", "dataset_battery"]
+
+FIRST: Mapping[str, Check[Subject]] = {"builds": outputs.builds, "predicts": outputs.predicts}
+"""What fails here would fail everything else too: the rest is not asked."""
+REST: Mapping[str, Check[Subject]] = {
+    "tasks": outputs.any_tasks,
+    "order": outputs.any_order,
+    "evaluates": outputs.evaluates,
+    "gradients": learning.gradients,
+    "turns": learning.turns,
+    "learns": learning.learns,
+    "seeds": learning.seeds,
+    "resumes": learning.resumes,
+    "state": state.round_trip,
+    "deployed": state.deployed,
+    "costs": costs.costs,
+    "phases": declared.phases,
+    "records": declared.records,
+    "devices": devices.devices,
+    "streams": outputs.streams,
+    "backbones": outputs.backbones,
+}
+METHOD_CHECKS = (*FIRST, *REST)
+DATASET_CHECKS = tuple(datasets.CHECKS)
+
+
+def battery(method: str | type[Method], options: Mapping[str, Any] | None = None) -> list[Finding]:
+    """Every check of a method (its class, or as the command line names it) with these options over its defaults.
+
+    Takes a few seconds: tiny networks on images of noise. What is wrong with the method is a finding, never an error.
+    """
+    subject = Subject(method, dict(options or {}))
+    findings = ask(FIRST, subject, subject.file)
+    return findings + ask(REST, subject, subject.file) if all(f.ok for f in findings) else findings
+
+
+def dataset_battery(dataset: Dataset) -> list[Finding]:
+    """Every check of a data set, on a few items of each part."""
+    return ask(datasets.CHECKS, dataset, lambda: datasets.file(dataset))

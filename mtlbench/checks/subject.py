@@ -1,0 +1,229 @@
+"""The method under test: built on tiny parts, and trained by the harness's own loop under observation."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlbench import plugins
+from mtlbench.backbones import Architecture, Build
+from mtlbench.checks.tiny import DENSE, HEAD, IMAGE, WIDTH, Tiny, tiny
+from mtlbench.config import RunConfig, parse
+from mtlbench.data.base import ALL, epoch_steps
+from mtlbench.errors import PluginError
+from mtlbench.evaluation import streams_of
+from mtlbench.method import Budget, Method, Phase
+from mtlbench.optimisers import TurnOptimizer
+from mtlbench.plan import Segment, make_plan, resolve_phases
+from mtlbench.tasks import Task
+from mtlbench.training import Hooks, Trainer
+from mtlbench.weighting import make_weighting
+
+BATCH = 2
+STEPS = 40
+"""Of the run that most checks look at: enough for several rounds of alternating turns."""
+SETTINGS = {"batch_size": BATCH, "lr": 5e-3, "weighting": "equal", "evaluations": 1}
+PARTS = ("train", "train-a", "train-b")
+
+
+@contextmanager
+def double() -> Iterator[None]:
+    """New tensors are float64, in the method's own code too."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class Enough(Exception):
+    """Ends a run early."""
+
+
+class Watched(Trainer):
+    """The harness's loop, which also notes every parameter's gradients, and what moved outside its turn."""
+
+    def watch(self) -> None:
+        """Begin to take notes."""
+        parameters = dict(self.method.named_parameters())
+        self.gradients = {n: torch.zeros_like(p) for n, p in parameters.items()}
+        self.identities = {n: id(p) for n, p in parameters.items()}
+        self.kept = list(parameters.values())  # an identity may be taken again by what comes after a freed one
+        self.strayed: dict[str, tuple[int, Segment]] = {}
+
+    def _step(self, segment: Segment, optimizer: TurnOptimizer, step: int) -> None:
+        resting = {n: p for n, p in self.method.named_parameters() if n not in optimizer.moving}
+        before = {n: p.detach().clone() for n, p in resting.items()}
+        handle = optimizer.torch.register_step_pre_hook(self._note)
+        super()._step(segment, optimizer, step)
+        handle.remove()
+        for name, value in before.items():
+            if not torch.equal(resting[name], value):
+                self.strayed.setdefault(name, (step, segment))
+
+    def _note(self, *_: Any) -> None:
+        for name, parameter in self.method.named_parameters():
+            if parameter.grad is not None and name in self.gradients:
+                self.gradients[name] += parameter.grad.abs()
+
+
+class Run:
+    """One training run of a method on a tiny data set, saved once inside a turn; `stop` cuts it short of its budget."""
+
+    def __init__(
+        self, subject: Subject, dataset: Tiny, budget: int, seed: int = 0, stop: int | None = None, **build: Any
+    ) -> None:
+        build = {"streams": tuple(dataset.streams), "shape": dataset.shape, **build}
+        self.dataset, self._stop = dataset, stop
+        self.losses: list[dict[str, float]] = []
+        self.logged: list[Mapping[str, float]] = []
+        self.log_error: Exception | None = None
+        self.modes: list[str] = []  # modules that a validation left in another mode
+        self.saved: dict[str, Any] | None = None
+        names = tuple(t.name for t in dataset.tasks)
+        config = RunConfig.model_validate(
+            {"method": subject.kind.name, "tasks": names, "steps": budget, "seed": seed, **SETTINGS}
+        )
+
+        def make() -> Method:
+            return subject.build(dataset.tasks, seed, dtype=dataset.dtype, **build)
+
+        self.method = make()
+        self.phases = subject.phases(self.method, dataset, budget)
+        self._save_at = resume_point(self.phases)
+        weighting = make_weighting("equal", dataset.tasks, {}).to(dataset.dtype)
+        hooks = Hooks(self._log, self._validate, self._save)
+        self.trainer = Watched(
+            self.method, weighting, dataset, config, self.phases, lambda: make().state_dict(), "cpu", hooks
+        )
+        self.trainer.watch()
+
+    def train(self) -> Run:
+        """Run, from the checkpoint that was restored if one was."""
+        try:
+            self.trainer.run()
+        except Enough:
+            pass
+        return self
+
+    @property
+    def trained(self) -> Method:
+        """The method as it is deployed, in eval mode."""
+        return self.method.eval()
+
+    def _log(self, step: int, phase: str, losses: Mapping[str, float]) -> None:
+        self.losses.append(dict(losses))
+        try:
+            self.logged.append(dict(self.method.log()))
+        except Exception as error:  # told by the check of log(), not by all others
+            self.log_error = error
+
+    def _validate(self, step: int, phase: str, purpose: str) -> float:
+        """What the runner does: evaluate what would be deployed now, and restore its mode."""
+        before = {name: m.training for name, m in self.method.named_modules()}
+        network = self.method.deployed()
+        training = network.training
+        network.eval()
+        predict(network, self.method.build, self.dataset)
+        network.train(training)
+        self.modes += [name for name, m in self.method.named_modules() if m.training != before.get(name, m.training)]
+        return 0.5
+
+    def _save(self) -> None:
+        step = self.trainer.state.step
+        if step == self._save_at and self.saved is None:
+            self.saved = copy.deepcopy(self.trainer.checkpoint())
+        if self._stop is not None and step >= self._stop:
+            raise Enough
+
+
+class Subject:
+    """A method's class with its options, and the run that several checks look at."""
+
+    def __init__(self, method: str | type[Method], options: dict[str, Any]) -> None:
+        self._method, self._options = method, options
+
+    @cached_property
+    def kind(self) -> type[Method]:
+        """The class."""
+        kind = plugins.load("methods", self._method) if isinstance(self._method, str) else self._method
+        if not (isinstance(kind, type) and issubclass(kind, Method) and isinstance(getattr(kind, "name", None), str)):
+            raise PluginError(f"'{self._method}' is no method (a subclass of mtlbench.method.Method with a `name`)")
+        return kind
+
+    def file(self) -> Path | None:
+        """Where the class is written; None while that is unknown."""
+        if isinstance(self._method, str) and self._method.rpartition(":")[0].endswith(".py"):
+            return Path(self._method.rpartition(":")[0]).resolve()
+        try:
+            return Path(inspect.getfile(self.kind)).resolve()
+        except Exception:
+            return None
+
+    @cached_property
+    def options(self) -> Any:
+        """The parsed options."""
+        return parse(self.kind.Options, dict(self._options), f"method '{self.kind.name}'")
+
+    def build(
+        self,
+        tasks: Sequence[Task] = DENSE[:3],
+        seed: int = 0,
+        streams: Sequence[str] = (ALL,),
+        shape: tuple[int, ...] = IMAGE,
+        backbone: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Method:
+        """A fresh instance."""
+        maker = plugins.load("backbones", backbone) if backbone else tiny
+        architecture = Architecture(backbone or "tiny", shape, WIDTH, HEAD)
+        with double() if dtype == torch.float64 else nullcontext():
+            return self.kind(self.options, Build(architecture, maker, seed, tuple(streams)), tuple(tasks)).to(dtype)
+
+    def phases(self, method: Method, dataset: Tiny, budget: int, final: bool = False) -> tuple[Phase, ...]:
+        """The method's phases, checked as the runner does."""
+        epoch = {part: epoch_steps(dataset, part, BATCH) for part in PARTS}
+        return resolve_phases(method.phases, Budget(budget, epoch), final)
+
+    def run(self, seed: int = 0) -> Run:
+        """A whole run in float64 on three dense tasks."""
+        with double():
+            return Run(self, Tiny(dtype=torch.float64), STEPS, seed).train()
+
+    @cached_property
+    def trained(self) -> Run:
+        """The run that several checks look at."""
+        return self.run()
+
+
+def resume_point(phases: Sequence[Phase]) -> int:
+    """A step inside the last round but one of the first phase that has several turns, or in the middle of the run."""
+    plan = make_plan(phases)
+    several = [s for s in plan if len(s.phase.turns) > 1 and s.steps > 1] or [s for s in plan if s.steps > 1]
+    chosen = several[len(several) // 2] if several else plan[-1]
+    return (chosen.start + chosen.end) // 2
+
+
+def outputs(network: Callable[..., Any], x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """One pass as the harness evaluates, in float64."""
+    with double(), torch.inference_mode():
+        return dict(network(x, tuple(names)))
+
+
+@torch.inference_mode()
+def predict(network: Callable[..., Any], build: Build, dataset: Tiny, count: int = BATCH) -> dict[str, Tensor]:
+    """Outputs of all tasks on the first test items of every stream."""
+    found: dict[str, Tensor] = {}
+    for stream, tasks in streams_of(dataset).items():
+        build.stream = stream
+        found |= network(dataset.load("test", stream, range(count)).inputs, tuple(t.name for t in tasks))
+    return found
