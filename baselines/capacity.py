@@ -9,14 +9,23 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from mtlbench.backbones import Backbone, Build
+from mtlbench.backbones import Architecture, Backbone, Build
 
 GRID = 128
 """Widths are tried in steps of 1/GRID: four of the widest stage's channels, the least that a layer can change by."""
 
+_MACS: dict[tuple[Architecture, float], float] = {}  # a run builds its method several times
+
 
 def macs(build: Build, width: float) -> float:
     """Multiply-adds of the convolutions of one backbone of a width multiplier on one input; nothing is computed."""
+    key = (build.architecture, width)
+    if key not in _MACS:
+        _MACS[key] = _macs(build, width)
+    return _MACS[key]
+
+
+def _macs(build: Build, width: float) -> float:
     shape = build.architecture.shape
     counts: list[int] = []
 
