@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mtlbench.errors import ConfigError, one_line, unknown
+
+if TYPE_CHECKING:
+    from mtlbench.checks import Finding
+    from mtlbench.report.build import Report
 
 PLAIN_WIDTH = 200  # characters of a table that no terminal limits
 WHAT = ("methods", "datasets", "backbones", "presets")
@@ -16,14 +21,21 @@ WHAT = ("methods", "datasets", "backbones", "presets")
 def report(
     results: Annotated[str, typer.Argument(help="A results folder.")] = "results",
     out: Annotated[str | None, typer.Option(help="Where tables and figures go; beside the records by default.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="Recommend within such as 1.5x or 20M.")] = None,
+    max_macs: Annotated[str | None, typer.Option(help="Recommend within such as 2x or 20G.")] = None,
+    max_latency: Annotated[str | None, typer.Option(help="Recommend within such as 50ms.")] = None,
 ) -> int:
-    """Tables, figures and a page from records alone."""
+    """Tables, figures and a page from records alone; with limits, also the best method within them."""
     _folder(results, "records")
-    write_report(results, out or results)
+    written = write_report(results, out or results)
+    if max_params or max_macs or max_latency:
+        from mtlbench.report import recommend
+
+        print("\n" + recommend(written, max_params, max_macs, max_latency).text())
     return 0
 
 
-def write_report(results: str, out: str) -> None:
+def write_report(results: str, out: str) -> Report:
     """Write the report of a results folder and print its table."""
     from rich.console import Console
 
@@ -32,21 +44,25 @@ def write_report(results: str, out: str) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    console.print(*report.write(Path(results), Path(out)).terminal(), sep="\n")
+    written = report.write(Path(results), Path(out))
+    console.print(*written.terminal(), sep="\n")
     print(f"the whole report: {Path(out) / 'index.html'}")
+    return written
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A results folder.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="A results folder, or FOLDER@COMMIT.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    tolerance: Annotated[
+        float | None, typer.Option(help="Percent a metric may fall where one seed tests none.")
+    ] = None,
 ) -> int:
-    """What changed between two results folders, with intervals."""
+    """What changed between two results folders, with intervals; exit code 1 where something became worse."""
     from mtlbench import report
 
-    _folder(first, "records")
-    _folder(second, "records")
-    print(report.compare(Path(first), Path(second)))
-    return 0
+    found = report.compare(first, second, tolerance)
+    print(found.text())
+    return 1 if found.regressed else 0
 
 
 def _folder(path: str, inside: str) -> None:
@@ -104,23 +120,44 @@ def _presets() -> str:
 
 
 def check(
-    method: Annotated[str, typer.Argument(help="A method's name, file.py:Class or package.module:Class.")],
-    set_: Annotated[list[str] | None, typer.Option("--set", help="method.option=value; many times.")] = None,
+    method: Annotated[
+        str | None, typer.Argument(help="A method's name, file.py:Class or package.module:Class.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Check a data set instead: its name, or file.py:Class.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Where the data set lies on disk.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="name.option=value; many times.")] = None,
 ) -> int:
-    """The contract battery: does a method keep every promise the harness relies on?"""
-    from mtlbench.settings import gather
-    from mtlbench.study import entries
-
-    settings = gather({"methods": (method,), "set": set_})
-    (entry,) = entries(settings)
-    from mtlbench import checks
+    """The contract battery: does a method, or a data set, keep every promise the harness relies on?"""
+    if (method is None) == (dataset is None):
+        raise ConfigError("check needs one of METHOD and --dataset (see mtlbench check --help)")
+    findings = _method_findings(method, set_) if method else _dataset_findings(str(dataset), data_dir, set_)
     from mtlbench.display import table
 
-    findings = checks.battery(method, settings.set.get(entry.name, {}))
     print(table(("check", "", "detail"), [(f.name, "ok" if f.ok else "FAILED", f.detail) for f in findings]))
     failed = sum(not f.ok for f in findings)
     print(f"{len(findings) - failed} of {len(findings)} checks passed")
     return 1 if failed else 0
+
+
+def _method_findings(method: str, given: list[str] | None) -> Sequence[Finding]:
+    from mtlbench.settings import gather
+    from mtlbench.study import entries
+
+    settings = gather({"methods": (method,), "set": given})
+    (entry,) = entries(settings)
+    from mtlbench import checks
+
+    return checks.battery(method, settings.set.get(entry.name, {}))
+
+
+def _dataset_findings(dataset: str, data_dir: str | None, given: list[str] | None) -> Sequence[Finding]:
+    from mtlbench.settings import gather
+    from mtlbench.study import open_for
+
+    opened = open_for(gather({"dataset": dataset, "data_dir": data_dir, "set": given}))
+    from mtlbench import checks
+
+    return checks.dataset_battery(opened)
 
 
 def data_check(folder: Annotated[str, typer.Argument(metavar="DIR", help="A data set's folder.")]) -> int:

@@ -90,6 +90,15 @@ def _open(settings: Settings, data: Mapping[str, Any]) -> Dataset:
         raise PluginError(f"data set '{settings.dataset}' cannot be opened: {one_line(error)}") from error
 
 
+def open_for(settings: Settings) -> Dataset:
+    """The data set of the settings with the options they set, without any preset."""
+    from mtlbench.assembly import dataset_class
+
+    kind = dataset_class(settings.dataset)
+    given = settings.set.get(kind.name, {})
+    return _open(settings, parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json"))
+
+
 def entries(settings: Settings, dataset: str = "scenes") -> tuple[Entry, ...]:
     """The methods of the settings, all names distinct and all options addressed to somebody."""
     found = tuple(entry(spec) for spec in expand(settings.methods))

@@ -78,6 +78,8 @@ WRONG = [
     (["report", "."], "it has no folder 'records'"),
     (["compare", "nowhere", "."], "'nowhere' holds no results"),
     (["list", "method"], "unknown thing to list 'method'; did you mean 'methods'?"),
+    (["check"], "check needs one of METHOD and --dataset"),
+    (["check", "--dataset", "scense"], "unknown data set 'scense'; did you mean 'scenes'?"),
     (["check", "sluce"], "unknown method 'sluce'; did you mean 'sluice'?"),
     (["data", "check", "nowhere"], "no folder 'nowhere'"),
     (["cost", "--tasks", "segmentatio"], "unknown task kind 'segmentatio'; did you mean 'segmentation'?"),
@@ -259,6 +261,43 @@ def test_cost_as_json_against_a_count_by_hand(capsys):
     heads = sum(4 * (branch + 4 * channels + channels) for channels in (7, 1))
     assert shared["parameters"]["heads"] == heads
     assert single["macs"]["own_pass"] == shared["macs"]["own_pass"]
+
+
+@pytest.mark.slow
+def test_check_passes_what_keeps_the_contract(capsys):
+    for arguments in ([BRANCHES], ["--dataset", DISCS, "--set", "discs.images=24"]):
+        code, out, _ = run(capsys, "check", *arguments)
+        assert code == 0, out
+        count = out.splitlines()[-1].split()[0]
+        assert out.splitlines()[-1] == f"{count} of {count} checks passed"
+        assert int(count) >= 5
+
+
+def test_check_names_what_breaks_it(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from baselines.hard_sharing import HardSharing\nclass Mine(HardSharing):\n    name = 'mine'\n"
+        "    def forward(self, x, tasks):\n        return super().forward(x, [t.name for t in self.tasks])\n"
+    )
+    code, out, _ = run(capsys, "check", "mine.py:Mine")
+    assert code == 1
+    assert "FAILED" in out
+
+
+def test_compare_of_a_folder_with_itself_finds_nothing_worse(capsys):
+    assert run(capsys, "run", "--methods", "hard-sharing", *TINY)[0] == 0
+    code, out, _ = run(capsys, "compare", "results", "results")
+    assert code == 0
+    assert out.startswith("from results to results")
+
+
+def test_report_with_a_limit_recommends(capsys):
+    assert run(capsys, "run", "--methods", "single-task,hard-sharing", *TINY)[0] == 0
+    code, out, _ = run(capsys, "report", "results", "--max-params", "1.5x")
+    assert code == 0
+    assert "hard-sharing" in out.split("the whole report")[1]
+    code, _, err = run(capsys, "report", "results", "--max-params", "lots")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "lots" in err
 
 
 def test_cost_as_a_table_with_a_method_of_ones_own(capsys):
