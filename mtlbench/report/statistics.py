@@ -131,8 +131,9 @@ def _effect(n: int, alpha: float, power: float) -> float:
 
 
 def _power(noncentrality: float, n: int, critical: float) -> float:
-    below = special.nctdtr(n - 1, noncentrality, critical)
-    return float(1 - below + special.nctdtr(n - 1, noncentrality, -critical))
+    below = float(special.nctdtr(n - 1, noncentrality, critical))
+    other = float(special.nctdtr(n - 1, noncentrality, -critical))  # scipy: NaN where it is too small to matter
+    return 1 - below + (other if math.isfinite(other) else 0.0)
 
 
 def detectable(sd: float, n: int, alpha: float = ALPHA, power: float = POWER) -> float:

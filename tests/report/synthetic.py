@@ -1,6 +1,7 @@
 """A made-up study written through the real writer: eight methods whose figures are pure functions of a key.
 
 python tests/report/synthetic.py FOLDER [--methods N] [--datasets N] [--seeds N]
+python tests/report/synthetic.py --golden
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from mtlbench import records
 from mtlbench.records import (
     ArtefactLine,
     Cost,
@@ -255,6 +258,7 @@ def _end(writer: Writer, status: Any, reason: str, steps: int, method: str, sele
     )
 
 
+@patch("mtlbench.records.os.fsync", lambda handle: None)
 def small(results: Path, seeds: int = 3) -> Path:
     """Two data sets, eight methods, seeds, a divergence, a crash, an unfinished run, a control, and a tuning run."""
     for dataset, tasks in (("scenes", TASKS), ("rooms", [TASKS[0], TASKS[2]])):
@@ -275,10 +279,10 @@ def small(results: Path, seeds: int = 3) -> Path:
     return results
 
 
+@patch("mtlbench.records.os.fsync", lambda handle: None)
 def many(results: Path, methods: int, datasets: int, seeds: int) -> Path:
     """A large study, for measuring."""
     names = [*METHODS, *(f"variant-{i:02d}" for i in range(methods))][:methods]
-    records.os.fsync = lambda handle: None  # type: ignore[attr-defined]
     for d in range(datasets):
         for method in names:
             for seed in range(seeds):
@@ -288,14 +292,35 @@ def many(results: Path, methods: int, datasets: int, seeds: int) -> Path:
     return results
 
 
+@patch("mtlbench.records.os.fsync", lambda handle: None)
+def golden(folder: Path) -> None:
+    """The committed fixture and the tables it gives."""
+    from mtlbench.report import build
+
+    for part in ("records", "tables"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    for method in ("single-task", "hard-sharing", "nddr", "adashare", "den"):
+        for seed in range(3):
+            lost: dict[str, Any] = {"status": "diverged", "reason": "loss of depth is not finite at step 7"}
+            how = lost if (method, seed) == ("den", 1) else {"undecided": seed == 2}
+            run(folder, method, seed, per_image=seed == 0, curve=1, **how)
+    run(folder, "hard-sharing", 0, steps=3000, role="control", per_image=False, curve=1)
+    with tempfile.TemporaryDirectory() as scratch:
+        build.write(folder, Path(scratch))
+        shutil.copytree(Path(scratch) / "tables", folder / "tables")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "golden")
+    parser.add_argument("--golden", action="store_true")
     parser.add_argument("--methods", type=int, default=0)
     parser.add_argument("--datasets", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
-    if given.methods:
+    if given.golden:
+        golden(given.folder)
+    elif given.methods:
         many(given.folder, given.methods, given.datasets, given.seeds)
     else:
         small(given.folder, given.seeds)

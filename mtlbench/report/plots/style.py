@@ -116,6 +116,10 @@ def pad(axes: Axes, values: Sequence[float], axis: str, share: float = 0.08) -> 
 def images(made: Figure) -> dict[str, bytes]:
     """The figure as PNG and SVG, the same bytes for the same figure."""
     png, svg = io.BytesIO(), io.BytesIO()
+    engine = made.get_layout_engine()
+    if engine is not None:
+        engine.execute(made)  # once for both
+        made.set_layout_engine("none")
     made.savefig(png, format="png", metadata={"Software": None})
     made.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return {"png": png.getvalue(), "svg": b"\n".join(line.rstrip() for line in svg.getvalue().split(b"\n"))}
