@@ -280,3 +280,10 @@ def test_what_is_wrong_before_anything_is_recorded_raises(tmp_path):
         runner.execute(request(tmp_path, spec="hard-shering"))
     with pytest.raises(MtlbenchError, match="unknown task 'dept'; did you mean 'depth'"):
         runner.execute(request(tmp_path, tasks=("dept",)))
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_steps():
+    from kill_and_resume import check
+
+    assert len(check("adashare", 2)) == 2
