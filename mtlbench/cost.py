@@ -44,7 +44,7 @@ class _Operators(TorchDispatchMode):
     """Names the operators that ran, views aside, and tracks the most memory alive at once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
         self.now = self.peak = 0
         self._seen: weakref.WeakSet[Any] = weakref.WeakSet()

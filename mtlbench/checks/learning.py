@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtlbench.checks.subject import Run, Subject, double
 from mtlbench.checks.tiny import Tiny
+from mtlbench.training import Trainer
 
 NOTHING = 1e-13
 """Gradient below this share of the largest is rounding: a bias before a batch norm has about 1e-16."""
@@ -61,17 +62,17 @@ def turns(subject: Subject) -> Iterator[str]:
         moving = ", ".join(g.prefix or "the rest" for g in segment.turn.groups)
         place = f"phase '{segment.phase.name}', turn {segment.turn_index}, which moves {moving}"
         yield f"'{name}' moved at step {step} outside its turn ({place})"
-    now = {n: id(p) for n, p in subject.trained.method.named_parameters()}
-    for name, identity in trainer.identities.items():
-        if now.get(name) != identity:
+    now = dict(subject.trained.method.named_parameters())
+    for name, parameter in trainer.parameters.items():
+        if now.get(name) is not parameter:
             yield f"'{name}' was {'replaced' if name in now else 'removed'} in training: the optimiser moved the old one"
-    for name in now.keys() - trainer.identities.keys():
+    for name in now.keys() - trainer.parameters.keys():
         yield f"'{name}' was added in training: no optimiser holds it"
 
 
 def learns(subject: Subject) -> Iterator[str]:
     """Every task's loss falls on one tiny batch."""
-    run = Run(subject, Tiny(one_batch=True), LEARN_STEPS).train()
+    run = Run(Trainer, subject, Tiny(one_batch=True), LEARN_STEPS).train()
     for task in run.method.tasks:
         losses = [line[task.name] for line in run.losses]
         last = sum(losses[-3:]) / len(losses[-3:])
@@ -84,7 +85,7 @@ def seeds(subject: Subject) -> Iterator[str]:
     first = subject.trained
     torch.rand(1)  # whoever draws from torch's global generator meets another state of it
     with double():
-        second = Run(subject, Tiny(dtype=torch.float64), len(first.losses), stop=FIRST_STEPS)
+        second = Run(Trainer, subject, Tiny(dtype=torch.float64), len(first.losses), stop=FIRST_STEPS)
     initial = {name: value.clone() for name, value in second.method.state_dict().items()}
     for name, value in subject.build(dtype=torch.float64).state_dict().items():
         if not same(value, initial[name]):
@@ -104,7 +105,7 @@ def resumes(subject: Subject) -> Iterator[str]:
     saved = whole.saved
     assert saved is not None
     with double():
-        rest = Run(subject, Tiny(dtype=torch.float64), len(whole.losses))
+        rest = Run(Trainer, subject, Tiny(dtype=torch.float64), len(whole.losses))
         rest.trainer.restore(saved)
         rest.train()
     step = saved["state"]["step"]

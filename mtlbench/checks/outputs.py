@@ -17,6 +17,7 @@ from mtlbench.data.base import ALL
 from mtlbench.method import Method
 from mtlbench.outputs import check_outputs
 from mtlbench.tasks import Task
+from mtlbench.training import Trainer
 
 EXACT = 1e-10
 SHORT = 4
@@ -71,7 +72,7 @@ def any_tasks(subject: Subject) -> Iterator[str]:
     """It is built, trained and evaluated for one task and for up to five."""
     for count in (1, 2, 4, 5):
         try:
-            run = Run(subject, Tiny(DENSE[:count]), SHORT).train()
+            run = Run(Trainer, subject, Tiny(DENSE[:count]), SHORT).train()
             yield from faults(run.trained, images(2, torch.float32), run.method.tasks, "eval")
         except Exception as error:
             error.add_note(f"with {count} task{'s'[: count > 1]}")
@@ -155,7 +156,7 @@ def equal(a: Sequence[Any], b: Sequence[Any]) -> bool:
 
 def streams(subject: Subject) -> Iterator[str]:
     """Where every task has inputs of its own it trains on them one by one, with batch statistics for each."""
-    run = Run(subject, Tiny(LABELS, streams=True), SHORT).train()
+    run = Run(Trainer, subject, Tiny(LABELS, streams=True), SHORT).train()
     method, names = run.trained, [t.name for t in LABELS]
     for name, found in predict(method, method.build, run.dataset).items():
         if not bool(torch.isfinite(found).all()):
@@ -190,7 +191,7 @@ def backbones(subject: Subject) -> Iterator[str]:
         ("vdcnn9", LABELS[:2], TEXT),
     ):
         try:
-            run = Run(subject, Tiny(tasks, shape, streams=shape is TEXT), 2, backbone=backbone).train()
+            run = Run(Trainer, subject, Tiny(tasks, shape, streams=shape is TEXT), 2, backbone=backbone).train()
             found = predict(run.trained, run.method.build, run.dataset)
             for task in tasks:
                 if not bool(torch.isfinite(found[task.name]).all()):

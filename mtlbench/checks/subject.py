@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -52,16 +52,14 @@ class Enough(Exception):
 class Watched(Trainer):
     """The harness's loop, which also notes every parameter's gradients, and what moved outside its turn."""
 
-    def watch(self) -> None:
-        """Begin to take notes."""
-        parameters = dict(self.method.named_parameters())
-        self.gradients = {n: torch.zeros_like(p) for n, p in parameters.items()}
-        self.identities = {n: id(p) for n, p in parameters.items()}
-        self.kept = list(parameters.values())  # an identity may be taken again by what comes after a freed one
+    def __init__(self, method: Method, *more: Any) -> None:
+        super().__init__(method, *more)
+        self.parameters = dict(method.named_parameters())  # as they are before training
+        self.gradients = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
         self.strayed: dict[str, tuple[int, Segment]] = {}
 
     def _step(self, segment: Segment, optimizer: TurnOptimizer, step: int) -> None:
-        resting = {n: p for n, p in self.method.named_parameters() if n not in optimizer.moving}
+        resting = {n: p for n, p in self.parameters.items() if n not in optimizer.moving}
         before = {n: p.detach().clone() for n, p in resting.items()}
         handle = optimizer.torch.register_step_pre_hook(self._note)
         super()._step(segment, optimizer, step)
@@ -71,16 +69,26 @@ class Watched(Trainer):
                 self.strayed.setdefault(name, (step, segment))
 
     def _note(self, *_: Any) -> None:
-        for name, parameter in self.method.named_parameters():
-            if parameter.grad is not None and name in self.gradients:
+        for name, parameter in self.parameters.items():
+            if parameter.grad is not None:
                 self.gradients[name] += parameter.grad.abs()
 
 
-class Run:
+T = TypeVar("T", bound=Trainer)
+
+
+class Run(Generic[T]):
     """One training run of a method on a tiny data set, saved once inside a turn; `stop` cuts it short of its budget."""
 
     def __init__(
-        self, subject: Subject, dataset: Tiny, budget: int, seed: int = 0, stop: int | None = None, **build: Any
+        self,
+        loop: Callable[..., T],
+        subject: Subject,
+        dataset: Tiny,
+        budget: int,
+        seed: int = 0,
+        stop: int | None = None,
+        **build: Any,
     ) -> None:
         build = {"streams": tuple(dataset.streams), "shape": dataset.shape, **build}
         self.dataset, self._stop = dataset, stop
@@ -102,12 +110,11 @@ class Run:
         self._save_at = resume_point(self.phases)
         weighting = make_weighting("equal", dataset.tasks, {}).to(dataset.dtype)
         hooks = Hooks(self._log, self._validate, self._save)
-        self.trainer = Watched(
+        self.trainer = loop(
             self.method, weighting, dataset, config, self.phases, lambda: make().state_dict(), "cpu", hooks
         )
-        self.trainer.watch()
 
-    def train(self) -> Run:
+    def train(self) -> Run[T]:
         """Run, from the checkpoint that was restored if one was."""
         try:
             self.trainer.run()
@@ -194,13 +201,13 @@ class Subject:
         epoch = {part: epoch_steps(dataset, part, BATCH) for part in PARTS}
         return resolve_phases(method.phases, Budget(budget, epoch), final)
 
-    def run(self, seed: int = 0) -> Run:
+    def run(self, seed: int = 0) -> Run[Watched]:
         """A whole run in float64 on three dense tasks."""
         with double():
-            return Run(self, Tiny(dtype=torch.float64), STEPS, seed).train()
+            return Run(Watched, self, Tiny(dtype=torch.float64), STEPS, seed).train()
 
     @cached_property
-    def trained(self) -> Run:
+    def trained(self) -> Run[Watched]:
         """The run that several checks look at."""
         return self.run()
 

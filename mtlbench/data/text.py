@@ -69,8 +69,8 @@ class Texts(StoredDataset):
             "data": {"length": 256, "first": 4},
         },
         "standard": {
-            "backbone": "vdcnn9", "width": 0.5, "head": 256, "steps": 3000, "batch_size": 32, "lr": 1e-3,
-            "data": {"length": 512},
+            "backbone": "vdcnn9", "width": 0.25, "head": 128, "steps": 2000, "batch_size": 16, "lr": 1e-3,
+            "data": {"length": 256},
         },
         "paper": {
             "backbone": "vdcnn29", "width": 1.0, "head": 2048, "steps": 20000, "batch_size": 128,

@@ -91,12 +91,7 @@ def write(results: Path, out: Path | None = None) -> Report:
 
     report = read(results, out)
     disk = Disk(report.out)
-    tables = {r.study.name: all_tables(r) for r in report.aggregates}
-    for result in report.aggregates:
-        _tables(disk, result, tables[result.study.name])
-    rankings = ranking.rankings(report.aggregates)
-    for found in rankings:
-        _ranking(disk, found)
+    tables, rankings = _all_tables(disk, report)
     figures = plots.figures(report.aggregates, rankings)
     for figure in figures:
         _figure(disk, figure)
@@ -104,6 +99,25 @@ def write(results: Path, out: Path | None = None) -> Report:
     disk.finish()
     report.files = sorted(disk.files)
     return report
+
+
+def write_tables(results: Path, out: Path) -> Report:
+    """Write the tables alone, and remove nothing."""
+    report = read(results, out)
+    disk = Disk(report.out)
+    _all_tables(disk, report)
+    report.files = sorted(disk.files)
+    return report
+
+
+def _all_tables(disk: Disk, report: Report) -> tuple[dict[str, list[formats.Table]], list[Ranking]]:
+    tables = {r.study.name: all_tables(r) for r in report.aggregates}
+    for result in report.aggregates:
+        _tables(disk, result, tables[result.study.name])
+    rankings = ranking.rankings(report.aggregates)
+    for found in rankings:
+        _ranking(disk, found)
+    return tables, rankings
 
 
 class Disk:

@@ -11,6 +11,7 @@ import pytest
 
 from mtlbench.report import build
 from mtlbench.report.build import Report
+from mtlbench.report.plots import Figure
 
 HERE = Path(__file__).parent
 
@@ -37,7 +38,21 @@ def small(tmp_path_factory: pytest.TempPathFactory, synthetic: ModuleType) -> Pa
     return synthetic.small(tmp_path_factory.mktemp("small"))
 
 
+BLANK = {
+    "png": b"not drawn",
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 4"><rect width="9" height="4" fill="#ccc"/></svg>',
+}
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are not really drawn: drawing takes half a second each, and test_plots.py does."""
+    monkeypatch.setattr(Figure, "draw", lambda self: BLANK)
+
+
 @pytest.fixture(scope="session")
 def written(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """The small study's report, with tables, figures and page: read-only."""
-    return build.write(small, tmp_path_factory.mktemp("written"))
+    """The small study's report, with tables, page and blank figures: read-only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "draw", lambda self: BLANK)
+        return build.write(small, tmp_path_factory.mktemp("written"))

@@ -33,13 +33,13 @@ def same_tables(before: Path, after: Path) -> None:
 
 def test_golden_records_give_exactly_the_golden_tables(tmp_path: Path) -> None:
     """To renew after a wanted change: python tests/report/synthetic.py --golden, and read the difference."""
-    build.write(GOLDEN, tmp_path)
+    build.write_tables(GOLDEN, tmp_path)
     same_tables(GOLDEN, tmp_path)
 
 
-@pytest.mark.skipif(not (RESULTS / "records").is_dir(), reason="no committed results")
+@pytest.mark.skipif(not (RESULTS / "tables").is_dir(), reason="no committed results")
 def test_committed_results_are_what_the_report_gives(tmp_path: Path) -> None:
-    build.write(RESULTS, tmp_path)
+    build.write_tables(RESULTS, tmp_path)
     same_tables(RESULTS, tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_a_tie_is_said_and_a_clear_gap_is_not(
     assert not cells["den"].tied
 
 
-def test_one_seed_has_no_interval_and_says_so(synthetic: ModuleType, tmp_path: Path) -> None:
+def test_one_seed_has_no_interval_and_says_so(synthetic: ModuleType, tmp_path: Path, undrawn: None) -> None:
     for method in ("single-task", "hard-sharing", "nddr"):
         synthetic.run(tmp_path, method, 0)
     report = build.write(tmp_path)
@@ -120,7 +120,7 @@ def test_above_every_table_stands_what_was_run(written: Report) -> None:
             assert "% Selection: last step" in tex.read_text()
 
 
-def test_an_oracle_is_labelled_wherever_it_shows(synthetic: ModuleType, tmp_path: Path) -> None:
+def test_an_oracle_is_labelled_wherever_it_shows(synthetic: ModuleType, tmp_path: Path, undrawn: None) -> None:
     for method in ("single-task", "hard-sharing", "nddr"):
         for seed in (0, 1):
             synthetic.run(tmp_path, method, seed, selection="best-test-oracle")

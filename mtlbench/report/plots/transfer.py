@@ -38,8 +38,7 @@ def draw(content: dict[str, Any]) -> Figure:
     reach = float(np.nanpercentile(np.abs(values), 95)) or 1.0
     made = style.figure(0.75 + 0.26 * len(rows), min(style.WIDTH, 2.9 + 0.85 * len(tasks)))
     axes = made.subplots()
-    colours = mpl.colormaps["PuOr"].copy()
-    colours.set_bad("#EEEEEE")
+    colours = mpl.colormaps["PuOr"].with_extremes(bad="#EEEEEE")
     picture = axes.imshow(values, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
     bold_matters = content["seeds"] > 1
     for y, row in enumerate(rows):
