@@ -190,7 +190,7 @@ def images(folder: Path, method: str, dataset: str, seed: int, tasks: list[TaskI
 def run(
     results: Path, method: str, seed: int, dataset: str = "scenes", tasks: list[TaskInfo] = TASKS, *,
     status: Any = "finished", reason: str = "", per_image: bool = True, device: str = "cpu", undecided: bool = False,
-    curve: int = 5, **changes: Any,
+    curve: int = 5, name: str | None = None, **changes: Any,
 ) -> Path:  # fmt: skip
     """Write one run's record and artefacts; `changes` go into its configuration."""
     settings = config(method, dataset, seed, tasks, **changes)
@@ -198,7 +198,7 @@ def run(
     extent = "".join(
         f"-{k}{settings[k]}" for k in ("steps", "role", "selection") if settings[k] != config("", "", 0, [])[k]
     )
-    folder = results / "records" / f"{method}-{dataset}-{len(tasks)}t-s{seed}{options}{extent}-{device}"
+    folder = results / "records" / (name or f"{method}-{dataset}-{len(tasks)}t-s{seed}{options}{extent}-{device}")
     writer = Writer(folder, 1)
     steps = settings["steps"]
     environment = {
