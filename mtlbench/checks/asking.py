@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ SHOWN = 3
 """Faults of one check that are shown."""
 LIMIT = 50
 """Faults after which a check is not asked on."""
-PACKAGE = Path(__file__).parent.parent
+FOREIGN = (Path(__file__).parent.parent, *(Path(sysconfig.get_path(p)) for p in ("stdlib", "purelib")))
+"""The package, Python's library and what is installed: nobody's own code."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def located(error: BaseException, file: Path | None) -> str:
     """An exception in one line with the file and line it came from: the user's, where it passed through their file."""
     frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
     own = [f for f in frames if file is not None and f[0] == file]
-    outside = [f for f in frames if PACKAGE not in f[0].parents and not {"torch", "pydantic"} & set(f[0].parts)]
+    outside = [f for f in frames if not any(folder in f[0].parents for folder in FOREIGN)]
     places = own or outside
     notes = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
     return one_line(error) + notes + (f" ({places[-1][0].name}, line {places[-1][1]})" if places else "")

@@ -111,7 +111,7 @@ def draws(dataset: Dataset) -> Iterator[str]:
         whole, drawn = _some(dataset, "train", stream), generators()
         for part in ("train", "train-a", "train-b"):
             where = f"in a training batch of '{part}', stream '{stream}'"
-            batch = draw_batch(dataset, 0, part, stream, 3, COUNT)
+            batch = draw_batch(dataset, 0, part, stream, 3, COUNT).map(torch.clone)
             if not equal(drawn, generators()):
                 yield f"a global random generator is drawn from {where}"
             torch.rand(1), np.random.rand(1)

@@ -13,14 +13,13 @@ from mtlbench.checks.subject import Subject, outputs
 
 def round_trip(subject: Subject) -> Iterator[str]:
     """A fresh instance of another seed that loads the state, with `where` restored, predicts the same."""
-    trained = subject.trained.trained
-    state = trained.state_dict()
-    for name, value in state.items():
+    fresh = subject.build(seed=1, dtype=torch.float64)
+    for name, value in fresh.state_dict().items():
         if not isinstance(value, Tensor):
             yield f"'{name}' in state_dict is {type(value).__name__} (only tensors can be kept)"
             return
-    fresh = subject.build(seed=1, dtype=torch.float64)
-    fresh.load_state_dict({name: value.clone() for name, value in state.items()})
+    trained = subject.trained.trained
+    fresh.load_state_dict({name: value.clone() for name, value in trained.state_dict().items()})
     fresh.where = trained.where
     names = tuple(t.name for t in trained.tasks)
     before = outputs(trained, images(2), names)
