@@ -198,7 +198,7 @@ def _left_out(result: Aggregate, metrics: Callable[[TaskInfo], Iterable[MetricIn
 def relative(metric: MetricInfo, values: Series, single: Series) -> Series:
     """Percent by which each seed improves on single-task's run of that seed; positive is better."""
     sign = 100.0 if metric.higher else -100.0
-    return {s: sign * (v - single[s]) / single[s] for s, v in values.items() if single.get(s)}
+    return _finite({s: sign * ((v - single[s]) / single[s]) for s, v in values.items() if single.get(s)})
 
 
 def _mean_of(parts: list[Series]) -> Series:

@@ -187,6 +187,7 @@ def images(folder: Path, method: str, dataset: str, seed: int, tasks: list[TaskI
     np.savez_compressed(folder / "test_statistics.npz", **arrays)
 
 
+@patch("mtlbench.records.os.fsync", lambda handle: None)
 def run(
     results: Path, method: str, seed: int, dataset: str = "scenes", tasks: list[TaskInfo] = TASKS, *,
     status: Any = "finished", reason: str = "", per_image: bool = True, device: str = "cpu", undecided: bool = False,

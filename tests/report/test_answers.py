@@ -1,0 +1,206 @@
+"""The recommendation, the answer in words, the terminal, and the comparison of two folders."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mtlbench import report
+from mtlbench.errors import ConfigError, RecordError
+from mtlbench.report import build
+from mtlbench.report.answers import answer
+from mtlbench.report.recommendation import choose, limits
+
+
+def test_limits_are_read_as_they_are_written() -> None:
+    found = limits("1.5x", "20G", "50ms")
+    assert [(b.cost, b.most) for b in found] == [("parameters_ratio", 1.5), ("macs", 20e9), ("latency_ms", 50.0)]
+    assert limits("30M", "1e9", "0.05s")[0].most == 30e6
+    assert limits(None, "1e9", "0.05s")[1].most == 50.0
+    assert limits(None, None, None) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("1.5y", None, None),
+        ("-1x", None, None),
+        (None, "20 apples", None),
+        (None, None, "50h"),
+        ("0x", None, None),
+        ("1..5x", None, None),
+    ],
+)
+def test_a_wrong_limit_is_one_clear_line(given: Any) -> None:
+    with pytest.raises(ConfigError, match="--max-"):
+        limits(*given)
+
+
+def test_the_recommendation_is_the_best_inside_the_limits(small: Path) -> None:
+    for result in build.read(small).aggregates:
+        lines = [x for x in result.lines if x.row.role == "study" and x.series(("all tasks", "delta"))]
+        deltas = {x.label: sum(v := list(x.series(("all tasks", "delta")).values())) / len(v) for x in lines}
+        for ratio in (0.5, 1.0, 1.2, 5.0):
+            choice = choose(result, limits(f"{ratio}x", None, None))
+            fitting = [x.label for x in lines if x.costs["parameters_ratio"].mean <= ratio + 1e-9]
+            assert (choice.best is None) == (not fitting)
+            if choice.best is not None:
+                assert deltas[choice.best.label] == max(deltas[name] for name in fitting)
+            assert set(choice.excluded) == {x.label for x in lines} - set(fitting)
+            assert all(x.row.role == "study" for x in choice.close)
+
+
+def test_the_recommendation_says_its_evidence_and_doubt(small: Path, synthetic: ModuleType, tmp_path: Path) -> None:
+    text = report.recommend(build.read(small), max_params="1.5x").text()
+    assert "take adashare" in text
+    assert "over hard sharing: +" in text
+    assert "nddr (2.10x > 1.5x" in text
+    assert "no method is within the limits" in report.recommend(build.read(small), max_macs="1").text()
+    for method in ("single-task", "hard-sharing"):
+        synthetic.run(tmp_path, method, 0, per_image=False)
+    assert "one seed" in report.recommend(build.read(tmp_path)).text()
+
+
+def test_the_answer_names_the_best_and_whether_it_is_real(small: Path) -> None:
+    said = " ".join(answer(build.read(small).aggregates[0]))
+    assert said.startswith("nddr has the highest Δ")
+    assert "after Holm's correction: a real difference at these seeds" in said
+    assert "Best figure by task: segmentation: cross-stitch" in said
+
+
+def test_the_answer_of_one_seed_claims_nothing(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("single-task", "hard-sharing", "nddr"):
+        synthetic.run(tmp_path, method, 0, per_image=False)
+    said = " ".join(answer(build.read(tmp_path).aggregates[0]))
+    assert "shows the highest" in said
+    assert "not a ranking" in said
+    assert "real difference" not in said
+
+
+def test_the_answer_without_single_task_uses_skill(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("hard-sharing", "nddr"):
+        for seed in range(3):
+            synthetic.run(tmp_path, method, seed, per_image=False)
+    said = " ".join(answer(build.read(tmp_path).aggregates[0]))
+    assert "has the highest skill" in said
+    assert "Δ" not in said
+
+
+def test_hard_sharing_may_win(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("single-task", "hard-sharing", "den"):
+        for seed in range(3):
+            synthetic.run(tmp_path, method, seed, per_image=False)
+    assert "No method did better than plain hard sharing." in answer(build.read(tmp_path).aggregates[0])
+
+
+def test_the_terminal_shows_figures_reasons_and_warnings(small: Path) -> None:
+    console = Console(width=220, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for part in build.read(small).terminal():
+        console.print(part)
+    text = console.export_text()
+    for said in (
+        "nddr",
+        "mIoU",
+        "diverged: loss of depth is not finite at step 400",
+        "undecided",
+        "derived",
+        "3 seeds",
+    ):
+        assert said in text, said
+
+
+def spoiled(
+    synthetic: ModuleType, root: Path, factor: float, methods: tuple[str, ...] = ("nddr",), seeds: int = 5
+) -> Path:
+    """Three methods, some with depth errors times a factor that wavers with the seed."""
+    honest = synthetic.metrics
+
+    def metrics(method: str, dataset: str, seed: int, *args: Any, **kwargs: Any) -> Any:
+        values = honest(method, dataset, seed, *args, **kwargs)
+        if method in methods:
+            values["depth"]["abs_error"] *= factor + (seed - 2) * 0.002 * (factor != 1)
+        return values
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "metrics", metrics)
+        for method in ("single-task", "hard-sharing", "nddr"):
+            for seed in range(seeds):
+                synthetic.run(root, method, seed, per_image=False, curve=1)
+    return root
+
+
+def test_the_same_results_are_no_regression(small: Path) -> None:
+    found = report.compare(small, small)
+    assert not found.regressed
+    assert "does not show that there is none" in found.text()
+    assert all(c.test.difference.mean == 0 for changes in found.changes.values() for c in changes)
+
+
+def test_a_clear_fall_is_a_regression_with_its_interval(synthetic: ModuleType, tmp_path: Path) -> None:
+    a, b = spoiled(synthetic, tmp_path / "a", 1.0), spoiled(synthetic, tmp_path / "b", 1.05)
+    found = report.compare(a, b)
+    assert found.regressed
+    worse = [c for changes in found.changes.values() for c in changes if c.worse(found.tolerance)]
+    assert {c.row for c in worse} == {"nddr"}
+    depth = next(c for c in worse if c.what.startswith("depth"))
+    assert depth.test.difference.low < depth.test.difference.mean < depth.test.difference.high < 0
+    assert "WORSE" in found.text()
+    assert not report.compare(b, a).regressed
+
+
+def test_noise_is_no_regression(synthetic: ModuleType, tmp_path: Path) -> None:
+    a, b = spoiled(synthetic, tmp_path / "a", 1.0), spoiled(synthetic, tmp_path / "b", 1.0005)
+    assert not report.compare(a, b).regressed
+
+
+def test_one_seed_regresses_beyond_the_tolerance_only(synthetic: ModuleType, tmp_path: Path) -> None:
+    a, b = spoiled(synthetic, tmp_path / "a", 1.0, seeds=1), spoiled(synthetic, tmp_path / "b", 1.08, seeds=1)
+    assert not report.compare(a, b).regressed
+    assert report.compare(a, b, tolerance=5).regressed
+    assert "one common seed, no test" in report.compare(a, b).text()
+
+
+def test_a_run_that_now_fails_is_a_regression(synthetic: ModuleType, tmp_path: Path) -> None:
+    a, b = spoiled(synthetic, tmp_path / "a", 1.0), spoiled(synthetic, tmp_path / "b", 1.0)
+    shutil.rmtree(b / "records" / "nddr-scenes-3t-s1-cpu")
+    assert not report.compare(a, b).regressed  # never run is not lost
+    synthetic.run(b, "nddr", 1, status="diverged", reason="loss of depth", per_image=False)
+    found = report.compare(a, b)
+    assert found.regressed
+    assert "nddr, seed 1" in found.lost[0]
+
+
+def test_studies_and_methods_of_one_side_alone_are_named(synthetic: ModuleType, tmp_path: Path) -> None:
+    for root, method, dataset in (("a", "nddr", "scenes"), ("b", "mtan", "scenes"), ("b", "nddr", "rooms")):
+        synthetic.run(tmp_path / root, method, 0, dataset, per_image=False)
+    text = report.compare(tmp_path / "a", tmp_path / "b").text()
+    for said in ("only in b: rooms", "only in a: nddr", "only in b: mtan"):
+        assert said in text
+
+
+def test_another_configuration_is_compared_and_named(synthetic: ModuleType, tmp_path: Path) -> None:
+    synthetic.run(tmp_path / "a", "nddr", 0, per_image=False)
+    synthetic.run(tmp_path / "b", "nddr", 0, per_image=False, width=0.5)
+    assert "width: 0.25 -> 0.5" in report.compare(tmp_path / "a", tmp_path / "b").text()
+
+
+def test_two_commits_of_one_folder(synthetic: ModuleType, tmp_path: Path) -> None:
+    """A second attempt from another commit lies in the same record."""
+    folder = synthetic.run(tmp_path, "nddr", 0, per_image=False)
+    path = folder / "record.jsonl"
+    second = path.read_text().replace('"attempt":1', '"attempt":2').replace("0123456789ab", "fedcba987654")
+    path.write_text(path.read_text() + second.replace('"abs_error":0.5', '"abs_error":0.9'))
+    found = report.compare(f"{tmp_path}@0123", f"{tmp_path}@fedc")
+    assert found.regressed
+    with pytest.raises(RecordError, match="is from commit 'abcd'"):
+        report.compare(f"{tmp_path}@abcd", tmp_path)
+
+
+def test_what_is_no_results_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="holds no results"):
+        report.compare(tmp_path, tmp_path)

@@ -1,0 +1,174 @@
+"""Figures: what they are made of, the same bytes for the same data, and drawn only where something changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtlbench.report import build, plots, ranking, statistics
+from mtlbench.report.plots import critical, curves, pareto, policies, scaling, style
+from mtlbench.report.plots.pareto import front
+
+POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(-9, 9)), min_size=1, max_size=12)
+
+
+@given(POINTS)
+def test_the_front_holds_exactly_the_unbeaten(points: list[tuple[float, float]]) -> None:
+    """A point is beaten if another is no dearer and no worse, and better in one."""
+    unbeaten = {p for p in points if not any(q[0] <= p[0] and q[1] >= p[1] and q != p for q in points)}
+    assert set(front(points)) == unbeaten
+
+
+def test_cliques_are_the_longest_stretches() -> None:
+    assert critical.cliques([1.0, 1.5, 2.9, 4.0, 4.2], 1.45) == [(0, 1), (1, 2), (2, 4)]
+    assert critical.cliques([1.0, 3.0], 1.0) == []
+    assert critical.cliques([1.0, 1.1, 1.2], 5.0) == [(0, 2)]
+
+
+@pytest.fixture(scope="module")
+def figures(small: Path) -> dict[str, plots.Figure]:
+    found = plots.figures(build.read(small).aggregates)
+    return {f.kind: f for f in found if f.study.startswith("rooms") or f.kind == "scaling"}
+
+
+def test_every_kind_is_there(figures: dict[str, plots.Figure]) -> None:
+    assert set(figures) >= {"delta", "metrics", "transfer", "curves", "policies"}
+
+
+@pytest.mark.parametrize("kind", ["delta", "metrics", "transfer", "curves", "policies"])
+def test_a_figure_is_drawn_to_the_same_bytes(figures: dict[str, plots.Figure], kind: str) -> None:
+    first = figures[kind].draw()
+    assert first["png"].startswith(b"\x89PNG")
+    ElementTree.fromstring(first["svg"])
+    assert b"<dc:date>" not in first["svg"]
+    if kind == "transfer":
+        assert figures[kind].draw() == first
+
+
+def test_only_what_changed_is_drawn(synthetic: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def draw(self: plots.Figure) -> dict[str, bytes]:
+        drawn.append(self.name)
+        return {"png": b"", "svg": b"<svg/>"}
+
+    monkeypatch.setattr(plots.Figure, "draw", draw)
+    for method in ("single-task", "hard-sharing"):
+        for dataset in ("scenes", "rooms"):
+            synthetic.run(tmp_path, method, 0, dataset, per_image=False)
+    build.write(tmp_path)
+    assert drawn
+    drawn.clear()
+    build.write(tmp_path)
+    assert drawn == []
+    synthetic.run(tmp_path, "nddr", 0, "rooms", per_image=False)
+    build.write(tmp_path)
+    assert drawn
+    assert all(name.startswith("rooms") for name in drawn)
+    (tmp_path / "figures" / f"{drawn[0]}.png").unlink()
+    again = drawn[0]
+    drawn.clear()
+    build.write(tmp_path)
+    assert drawn == [again]
+
+
+def test_anchors_look_the_same_everywhere_and_methods_differ(small: Path) -> None:
+    order = plots.looks(build.read(small).aggregates)
+    assert order["single-task"] == 0
+    assert order["hard-sharing"] == 1
+    assert order["hard-sharing [control, 3,000 steps]"] > 1
+    looks = {(style.look(i)["color"], style.look(i)["marker"]) for i in range(68)}
+    assert len(looks) == 68
+
+
+def test_the_hash_is_of_data_and_code(figures: dict[str, plots.Figure]) -> None:
+    figure = figures["delta"]
+    other = plots.Figure(figure.name, figure.kind, figure.study, figure.alt, {**figure.content, "note": "other"})
+    assert figure.hash != other.hash
+    assert json.loads(json.dumps(figure.content)) == figure.content or figure.hash
+
+
+def test_interval_of_the_points_is_that_of_delta(small: Path) -> None:
+    from mtlbench.report.aggregate import DELTA, mean
+
+    result = build.read(small).aggregates[0]
+    order = plots.looks([result])
+    content = pareto.data(result, order)
+    assert content is not None
+    for point in content["points"]:
+        line = next(x for x in result.lines if x.label == point["label"])
+        assert point["delta"] == mean(line.series(DELTA)).mean
+        assert point["half"] == pytest.approx(mean(line.series(DELTA)).half)
+
+
+def test_curves_average_the_seeds_that_reached_a_step(synthetic: ModuleType, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        synthetic.run(tmp_path, "nddr", seed, per_image=False)
+    result = build.read(tmp_path).aggregates[0]
+    content = curves.data(result, plots.looks([result]))
+    assert content is not None
+    (curve,) = content["panels"][0]["curves"]
+    runs = [dict(r.curves["segmentation"]) for r in result.lines[0].row.every]
+    for step, value, low, high in curve["points"]:
+        assert value == pytest.approx(np.mean([r[step] for r in runs]))
+        assert low <= value <= high
+
+
+def test_policies_are_drawn_for_whoever_has_one(
+    synthetic: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = synthetic.run(tmp_path, "adashare", 0, per_image=False)
+    record = folder / "record.jsonl"
+    record.write_text(record.read_text().replace('"adashare"', '"of-my-own"'))
+    result = build.read(tmp_path).aggregates[0]
+    content: Any = policies.data(result, {})
+    assert content["rows"][0]["label"] == "of-my-own"
+    assert content["rows"][0]["seeds"][0]["decided"]
+
+
+def test_cost_by_number_of_tasks(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("single-task", "hard-sharing"):
+        for tasks in (synthetic.TASKS[:1], synthetic.TASKS[:2], synthetic.TASKS):
+            synthetic.run(tmp_path, method, 0, tasks=tasks, per_image=False)
+    results = build.read(tmp_path).aggregates
+    ((_, content),) = scaling.data(results, plots.looks(results))
+    by_label = {c["label"]: dict(c["parameters_backbone"]) for c in content["curves"]}
+    assert by_label["single-task"][3] == pytest.approx(3 * by_label["single-task"][1])
+    assert by_label["hard-sharing"][3] == by_label["hard-sharing"][1]
+    with style.context():
+        assert len(scaling.draw(content).axes) == 3
+
+
+def test_ranks_need_ten_data_sets(synthetic: ModuleType, tmp_path: Path) -> None:
+    for i in range(10):
+        assert not ranking.rankings(build.read(tmp_path).aggregates)
+        for method in ("single-task", "hard-sharing", "nddr", *(["mtan"] if i else [])):
+            synthetic.run(tmp_path, method, 0, f"data-{i}", tasks=synthetic.TASKS[:1], per_image=False, curve=1)
+    (found,) = ranking.rankings(build.read(tmp_path).aggregates)
+    assert found.ranks.blocks == 10
+    assert found.left_out == ("mtan",)
+    assert set(found.ranks.names) == {"single-task", "hard-sharing", "nddr"}
+    with style.context():
+        assert critical.draw(critical.data(found.ranks)).axes
+    report = build.write_tables(tmp_path, tmp_path / "out")
+    assert any("ranks" in name for name in report.files)
+
+
+def test_the_ruler_fits_what_it_ranks() -> None:
+    names = [f"method-{i}" for i in range(12)]
+    scores = np.random.default_rng(0).normal(size=(15, 12)) + np.arange(12) / 3
+    found = statistics.ranks(names, scores)
+    with style.context():
+        figure = critical.draw(critical.data(found))
+        texts = {t.get_text().split("  ")[0] for t in figure.axes[0].texts} | {
+            t.get_text().split("  ")[-1] for t in figure.axes[0].texts
+        }
+    assert set(names) <= texts
