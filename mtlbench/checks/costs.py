@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
@@ -19,10 +20,8 @@ def costs(subject: Subject) -> Iterator[str]:
     """What is deployed holds the parameters that its outputs need and no others, and a task alone costs less than all."""
     method = subject.trained.trained
     names = tuple(t.name for t in method.tasks)
-    network = method.deployed().eval()
-    yield from uncounted(network, names)
-    method = subject.build().eval()
-    network = method.deployed().eval()
+    yield from uncounted(method.deployed().eval(), names)
+    network = copy.deepcopy(method.deployed().eval()).float()  # a study's precision
     cost = measure(network, method.build, {ALL: names}, IMAGE, plain_backbone_parameters(method.build), timed=False)
     macs = cost.macs
     for task, own in macs.each.items():

@@ -67,6 +67,8 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     result_there = there if wanted is None else torch.device(wanted) == ELSEWHERE
     name = str(func.overloadpacket).removeprefix("aten.")
+    if any(x.device == ELSEWHERE and not isinstance(x, Elsewhere) for x in flat):
+        raise RuntimeError(f"{name} met a tensor that was made below Python, where this check cannot follow it")
     if there and func.overloadpacket not in _MIXING and any(not isinstance(x, Elsewhere) and x.dim() for x in flat):
         shapes = ", ".join(str(tuple(x.shape)) for x in flat if not isinstance(x, Elsewhere) and x.dim())
         raise RuntimeError(f"{name} mixes the network's tensors with one on the CPU, of shape {shapes}")
@@ -92,13 +94,24 @@ class _Operators(TorchDispatchMode):
 
 
 class _Functions(TorchFunctionMode):
-    """`torch.tensor(..., device=elsewhere)` would make an empty one below Python."""
+    """Below Python `torch.tensor(..., device=elsewhere)` and its like would make empty tensors."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
             return func(*args, **{**kwargs, "device": None}).to(kwargs["device"])
+        if func is Tensor.new_tensor and isinstance(args[0], Elsewhere):
+            return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs, "device": None}).to(ELSEWHERE)
+        if func in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], Elsewhere):
+            return func(args[0], indices(args[1]), *args[2:])
         return func(*args, **kwargs)
+
+
+def indices(index: Any) -> Any:
+    """An index whose lists are tensors."""
+    if isinstance(index, tuple):
+        return tuple(indices(i) for i in index)
+    return torch.tensor(index) if isinstance(index, list | range) else index
 
 
 def devices(subject: Subject) -> Iterator[str]:
