@@ -14,15 +14,12 @@ from mtlbench.backbones import Architecture, Backbone, Build
 GRID = 128
 """Widths are tried in steps of 1/GRID: four of the widest stage's channels, the least that a layer can change by."""
 
-_MACS: dict[tuple[Architecture, float], float] = {}  # a run builds its method several times
+_KNOWN: dict[tuple[str, Architecture, int, float], float] = {}
 
 
 def macs(build: Build, width: float) -> float:
     """Multiply-adds of the convolutions of one backbone of a width multiplier on one input; nothing is computed."""
-    key = (build.architecture, width)
-    if key not in _MACS:
-        _MACS[key] = _macs(build, width)
-    return _MACS[key]
+    return _once(_macs, build, width)
 
 
 def _macs(build: Build, width: float) -> float:
@@ -45,9 +42,21 @@ def _macs(build: Build, width: float) -> float:
 
 def parameters(build: Build, width: float) -> float:
     """Parameters of one backbone of a width multiplier."""
+    return _once(_parameters, build, width)
+
+
+def _parameters(build: Build, width: float) -> float:
     with torch.device("meta"):
         backbone: Backbone = build.backbone(width=width)
     return float(sum(p.numel() for p in backbone.parameters()))
+
+
+def _once(size: Callable[[Build, float], float], build: Build, width: float) -> float:
+    """A size, counted once a process: a run builds its method several times."""
+    key = (size.__name__, build.architecture, len(build.switch.streams), width)
+    if key not in _KNOWN:
+        _KNOWN[key] = size(build, width)
+    return _KNOWN[key]
 
 
 def nearest_width(size: Callable[[float], float], target: float, low: float, high: float) -> float:
