@@ -38,7 +38,7 @@ def test_a_sound_method_of_ones_own_passes():
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda c: f"{c.breaks}-{c.__name__}")
 def test_a_broken_method_fails_its_check_and_is_told_why(broken):
-    subject = Subject(broken, {})
+    subject = Subject(broken, {}, steps=8)  # one phase, one turn: no need of more
     (finding,) = ask({broken.breaks: QUESTIONS[broken.breaks]}, subject, subject.file)
     assert not finding.ok
     assert re.search(broken.says, finding.detail), finding.detail

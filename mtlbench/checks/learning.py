@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from mtlbench.checks.subject import STEPS, Run, Subject
+from mtlbench.checks.subject import Run, Subject
 from mtlbench.checks.tiny import Tiny
 from mtlbench.training import Trainer
 
@@ -84,7 +84,7 @@ def seeds(subject: Subject) -> Iterator[str]:
     """Equal seeds give equal initial weights and equal first losses."""
     first = subject.trained
     torch.rand(1)  # whoever draws from torch's global generator meets another state of it
-    second = Run(Trainer, subject, Tiny(dtype=torch.float64), STEPS, stop=FIRST_STEPS)
+    second = Run(Trainer, subject, Tiny(dtype=torch.float64), subject.steps, stop=FIRST_STEPS)
     initial = {name: value.clone() for name, value in second.method.state_dict().items()}
     for name, value in subject.build(dtype=torch.float64).state_dict().items():
         if not same(value, initial[name]):
@@ -103,7 +103,7 @@ def resumes(subject: Subject) -> Iterator[str]:
     whole = subject.trained
     saved = whole.saved
     assert saved is not None
-    rest = Run(Trainer, subject, Tiny(dtype=torch.float64), STEPS)
+    rest = Run(Trainer, subject, Tiny(dtype=torch.float64), subject.steps)
     rest.trainer.restore(saved)
     rest.train()
     step = saved["state"]["step"]

@@ -157,8 +157,8 @@ class Run(Generic[T]):
 class Subject:
     """A method's class with its options, and the run that several checks look at."""
 
-    def __init__(self, method: str | type[Method], options: dict[str, Any]) -> None:
-        self._method, self._options = method, options
+    def __init__(self, method: str | type[Method], options: dict[str, Any], steps: int = STEPS) -> None:
+        self._method, self._options, self.steps = method, options, steps
 
     @cached_property
     def kind(self) -> type[Method]:
@@ -204,7 +204,7 @@ class Subject:
 
     def run(self, seed: int = 0) -> Run[Watched]:
         """A whole run in float64 on three dense tasks."""
-        return Run(Watched, self, Tiny(dtype=torch.float64), STEPS, seed).train()
+        return Run(Watched, self, Tiny(dtype=torch.float64), self.steps, seed).train()
 
     @cached_property
     def trained(self) -> Run[Watched]:
