@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -60,28 +61,35 @@ def read(results: Path, out: Path | None = None) -> Report:
     """Read every record and work out every figure; writes nothing. RecordError where there is no results folder."""
     if not results.is_dir():
         raise RecordError(f"no results folder '{results}' (allowed: a folder that holds records/)")
-    outcomes, problems = _outcomes(results)
-    aggregates = [aggregate(study) for study in studies(outcomes)]
-    for result in aggregates:
-        result.test = bootstrap.resample(result)
+    with _uncollected():
+        outcomes, problems = _outcomes(results)
+        aggregates = [aggregate(study) for study in studies(outcomes)]
+        for result in aggregates:
+            result.test = bootstrap.resample(result)
     return Report(results, out or results, aggregates, outcomes, problems)
 
 
-def _outcomes(results: Path) -> tuple[list[Outcome], list[str]]:
-    """Runs reduced one by one. Records hold no cycles: without the collector, reading takes a third of the time."""
-    outcomes: list[Outcome] = []
-    problems: list[str] = []
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: records hold no cycles, and looking for some takes longer than reading them."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for run in read_each(results):
-            if isinstance(run, str):
-                problems.append(run)
-            else:
-                outcomes.append(outcome(run))
+        yield
     finally:
         if collecting:
             gc.enable()
+
+
+def _outcomes(results: Path) -> tuple[list[Outcome], list[str]]:
+    """Runs reduced one by one: of ten thousand whole records there is never more than one in memory."""
+    outcomes: list[Outcome] = []
+    problems: list[str] = []
+    for run in read_each(results):
+        if isinstance(run, str):
+            problems.append(run)
+        else:
+            outcomes.append(outcome(run))
     return outcomes, problems
 
 
@@ -91,11 +99,13 @@ def write(results: Path, out: Path | None = None) -> Report:
 
     report = read(results, out)
     disk = Disk(report.out)
-    tables, rankings = _all_tables(disk, report)
-    figures = plots.figures(report.aggregates, rankings)
+    with _uncollected():
+        tables, rankings = _all_tables(disk, report)
+        figures = plots.figures(report.aggregates, rankings)
     for figure in figures:
         _figure(disk, figure)
-    page.write(disk, report, tables, figures, rankings)
+    with _uncollected():
+        page.write(disk, report, tables, figures, rankings)
     disk.finish()
     report.files = sorted(disk.files)
     return report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,6 @@ class Outcome:
     notes: Mapping[str, Any]
     artefacts: Mapping[str, str]
     curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
-    losses: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, training loss)
     policy: Policy | None = None
 
     @property
@@ -119,7 +117,6 @@ def outcome(run: Run) -> Outcome:
         notes=end.notes if end else {},
         artefacts={a.name: a.path for a in run.artefacts},
         curves=_curves(run),
-        losses=_losses(run),
         policy=read_policy(run),
     )
 
@@ -154,15 +151,6 @@ def _curves(run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
         values = {e.step: as_float((e.metrics.get(task.name) or {}).get(name)) for e in evals}
         found[task.name] = tuple((step, v) for step, v in sorted(values.items()) if v is not None)
     return found
-
-
-def _losses(run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
-    found: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for log in run.logs:
-        for name, value in log.losses.items():
-            if (loss := as_float(value)) is not None:
-                found[name].append((log.step, loss))
-    return {name: tuple(points) for name, points in found.items()}
 
 
 def inside(folder: Path, name: str) -> Path | None:

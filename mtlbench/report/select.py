@@ -95,7 +95,7 @@ def studies(outcomes: Iterable[Outcome]) -> list[Study]:
 
 def _study_key(run: Outcome, trials: Mapping[str, int]) -> str:
     """What its study agrees on. After a tuning stage learning rate and weight decay are each method's own."""
-    return _key(run, TUNED) if trials.get(_key(run, TUNED)) else _key(run)
+    return _key(run, TUNED) if trials and trials.get(_key(run, TUNED)) else _key(run)
 
 
 def _key(run: Outcome, without: frozenset[str] = frozenset()) -> str:

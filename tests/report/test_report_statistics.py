@@ -121,6 +121,9 @@ def test_friedman_is_scipys_ties_and_all() -> None:
 def test_critical_difference_is_demsars() -> None:
     """Demsar 2006, section 3.2.2: q(.05, 4) = 2.569, so 4 methods on 14 data sets differ by 1.25."""
     assert ours.critical(4, 14) == pytest.approx(1.25, abs=0.005)
+    for k in (2, 3, 7, 20):
+        q = stats.studentized_range.ppf(0.95, k, np.inf) / math.sqrt(2)
+        assert ours.critical(k, 1) == pytest.approx(q * math.sqrt(k * (k + 1) / 6), rel=1e-5)
     assert ours.critical(10, 6) * math.sqrt(6 * 6 / (10 * 11)) == pytest.approx(3.164, abs=0.001)
 
 

@@ -34,7 +34,7 @@ def _curve(line: Line, task: TaskInfo, order: dict[str, int]) -> dict[str, Any] 
     by_step: dict[int, list[float]] = defaultdict(list)
     for run in line.row.every:
         for step, value in run.curves.get(task.name, ()):
-            if style.usable(value, step):
+            if abs(value) < style.HUGE and abs(step) < style.HUGE:
                 by_step[step].append(value)
     most = max(map(len, by_step.values()), default=0)
     points = [(s, sum(v) / len(v), min(v), max(v)) for s, v in sorted(by_step.items()) if len(v) == most]

@@ -92,7 +92,7 @@ def caption(made: Figure, title: str, *notes: str) -> None:
         made.text(0.01, 1 - 0.23 / height, note, ha="left", va="top", fontsize=7, color=SOFT)
     engine = made.get_layout_engine()
     if engine is not None:
-        engine.set(rect=(0, 0, 1, 1 - (0.4 if note else 0.26) / height))  # type: ignore[call-arg]
+        engine.set(rect=(0.012, 0, 0.976, 1 - (0.4 if note else 0.26) / height))  # type: ignore[call-arg]
 
 
 def shorten(text: str, limit: int = 40) -> str:
