@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from mtlbench import checkpoint, deployment, records
+from mtlbench import checkpoint, deployment, gallery, records
 from mtlbench.assembly import Parts, Request, open_dataset, open_method, start_line
 from mtlbench.cost import measure, plain_backbone_parameters
 from mtlbench.errors import Diverged, RecordError, one_line
@@ -256,7 +256,7 @@ class _Run:
                 self.writer.write(records.ArtefactLine(name="test-statistics", path="test_statistics.npz"))
         if self.config.role != "tune":
             self._measure(network)
-            self._keep()
+            self._keep(network)
         checkpoint.remove(self.folder)
         return self._end("finished", "", final, selected.where.step + 1)
 
@@ -265,9 +265,13 @@ class _Run:
         plain = plain_backbone_parameters(build)
         self.writer.write(measure(network, build, streams, self.dataset.shape, plain, self.device))
 
-    def _keep(self) -> None:
+    def _keep(self, network: nn.Module) -> None:
         deployment.save(self.folder, self.method)
         self.writer.write(records.ArtefactLine(name="model", path=deployment.FILE))
+        pictures = gallery.collect(network, self.method.build, self.dataset, self.device)
+        if pictures:
+            np.savez_compressed(self.folder / gallery.FILE, **pictures)  # type: ignore[arg-type]
+            self.writer.write(records.ArtefactLine(name="gallery", path=gallery.FILE))
         for artefact in self.method.artefacts():
             path = f"{artefact.name}.json"
             (self.folder / path).write_text(json.dumps(records.finite(artefact.data), indent=1) + "\n")

@@ -26,12 +26,12 @@ LEVELS = [
         "checks",
         "export",
     },
-    {"assembly", "runner", "predict"},
+    {"assembly", "runner", "predict", "gallery"},
     {"settings", "study", "tuning", "launch", "display"},
     {"cli", "cli_run", "cli_tools", "cli_cost", "__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-REPORT_MAY_USE = {"records", "schema", "errors", "summaries", "report"}
+REPORT_MAY_USE = {"records", "schema", "errors", "summaries", "pictures", "report"}
 
 
 def room(path: Path) -> str:

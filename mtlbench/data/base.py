@@ -91,6 +91,14 @@ class Dataset(ABC):
         """A batch as training sees it; every draw comes from `random`."""
         return batch
 
+    def shown(self, inputs: Tensor) -> np.ndarray | None:
+        """Inputs as people see them: RGB pictures (B, H, W, 3) uint8, or texts (B,); None where they are neither."""
+        if inputs.ndim != 4 or inputs.shape[1] != 3:
+            return None
+        mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in self.normalisation)
+        pixels = (inputs.float() * deviation + mean).mul(255).round().clamp(0, 255)
+        return pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
     def published_parts(self, stream: str) -> tuple[np.ndarray, np.ndarray] | None:
         """The data set's own 80/20 lists (indices into "train"), where it has them; validation is taken out after."""
         return None

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from mtlbench.data.cache import Column
+from mtlbench.data.class_names import CITYSCAPES
 from mtlbench.data.dense import (
     Form,
     Source,
@@ -52,7 +53,8 @@ def recognise(root: Path, classes: int | None, height: int) -> Source:
 
 def tasks(classes: int, unit: str) -> tuple[Task, ...]:
     """Segmentation and inverse depth."""
-    return Task("segmentation", "segmentation", classes), Task("depth", "depth", 1, unit=unit)
+    names = CITYSCAPES[classes]
+    return Task("segmentation", "segmentation", classes, classes=names), Task("depth", "depth", 1, unit=unit)
 
 
 def adashare(root: Path, classes: int) -> Source:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtlbench.data.cache import Column
+from mtlbench.data.class_names import NYUV2
 from mtlbench.data.dense import (
     Form,
     Source,
@@ -48,7 +49,7 @@ def tasks(size: tuple[int, int], classes: int, derived: bool | None) -> tuple[Ta
     """The three tasks; unasked, normals count as derived where the images have no published size."""
     derived = size not in PUBLISHED_SIZES if derived is None else derived
     return (
-        Task("segmentation", "segmentation", classes),
+        Task("segmentation", "segmentation", classes, classes=NYUV2[classes]),
         Task("normals", "normals", 3, derived=derived),
         Task("depth", "depth", 1, unit="m"),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from mtlbench.data.cache import Column, ahead
+from mtlbench.data.class_names import NYUV2
 from mtlbench.data.dense import Source, pack_classes, pack_depth, unpack_classes, unpack_reals
 from mtlbench.data.files import MAX_PIXELS, Array, bad, hdf5
 from mtlbench.data.matlab5 import numbers, variable
@@ -37,7 +38,7 @@ def matlab(root: Path, classes: int, max_depth: float) -> Source:
     columns: dict[tuple[str, str], Column] = {}
     for split, indices in splits.items():
         columns |= {(split, field): c for field, c in _columns(root, split, indices, size, mapping, max_depth).items()}
-    found = (Task("segmentation", "segmentation", classes), Task("depth", "depth", 1, unit="m"))
+    found = (Task("segmentation", "segmentation", classes, classes=NYUV2[classes]), Task("depth", "depth", 1, unit="m"))
     return Source("official", size, found, columns)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mtlbench.data.base import DataOptions
 from mtlbench.data.cache import Column
+from mtlbench.data.class_names import SENTIMENT
 from mtlbench.data.files import Array, bad, folder, lines
 from mtlbench.data.stored import INPUT, Key, StoredDataset, first_names, label_column
 from mtlbench.errors import DataError
@@ -44,6 +45,12 @@ def encode(text: str, length: int) -> Array:
     return tokens
 
 
+def decode(tokens: Array) -> str:
+    """The characters of tokens (length,), without padding; "\N{REPLACEMENT CHARACTER}" where the vocabulary has none."""
+    letters = {SPACE: " ", UNKNOWN: "\N{REPLACEMENT CHARACTER}", **dict(enumerate(CHARACTERS, 3))}
+    return "".join(letters[t] for t in tokens.tolist() if t != PADDING)
+
+
 class TextOptions(DataOptions):
     """`length` is how many characters of a text are read; `first` takes so many tasks where none are named."""
 
@@ -57,6 +64,7 @@ class Corpus:
 
     files: Mapping[str, Path]
     read: Callable[[Path], Iterator[Example]]
+    classes: tuple[str, ...] = ()  # their names, where they have any
 
 
 class Texts(StoredDataset):
@@ -89,6 +97,9 @@ class Texts(StoredDataset):
         self.shape = (options.length,)
         self.keep(columns)
 
+    def shown(self, inputs: Tensor) -> np.ndarray:
+        return np.array([decode(row) for row in inputs.numpy()])
+
     expected: ClassVar[str]
     """What lies in the folder."""
 
@@ -105,7 +116,9 @@ def survey(corpora: Mapping[str, Corpus], length: int) -> tuple[tuple[Task, ...]
     for name, labels in counted.items():
         for split, values in labels.of.items():
             columns |= _columns(name, split, corpora[name], values, length)
-    return tuple(Task(name, "classification", labels.classes) for name, labels in counted.items()), columns
+    return tuple(
+        Task(name, "classification", labels.classes, classes=corpora[name].classes) for name, labels in counted.items()
+    ), columns
 
 
 @dataclass(frozen=True)
@@ -162,7 +175,7 @@ class FduMtl(Texts):
         if not names:
             raise DataError(f"'{root}': no task (expected: {FDU})")
         return "fdu-mtl", {
-            name: Corpus({s: root / f"{name}.task.{s}" for s in ("train", "test")}, tabbed) for name in names
+            name: Corpus({s: root / f"{name}.task.{s}" for s in ("train", "test")}, tabbed, SENTIMENT) for name in names
         }
 
 

@@ -72,19 +72,19 @@ def write(
             disk.put(f"runs/{row_file(result.study, line.row)}", text)
 
 
-def _pictures(disk: Disk, figures: Iterable[Figure]) -> dict[str, list[dict[str, str]]]:
+def _pictures(disk: Disk, figures: Iterable[Figure]) -> dict[str, list[dict[str, Any]]]:
     """Figures by study, inside the page as long as there is room."""
-    found: dict[str, list[dict[str, str]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     room = INLINE
     for figure in figures:
         data = base64.b64encode((disk.root / f"figures/{figure.name}.svg").read_bytes()).decode()
         room -= len(data)
         source = f"data:image/svg+xml;base64,{data}" if room >= 0 else f"figures/{figure.name}.svg"
-        found.setdefault(figure.study, []).append({"name": figure.name, "src": source, "alt": figure.alt})
+        found.setdefault(figure.study, []).append({"name": figure.name, "src": source, "alt": figure.alt, "wide": figure.wide})
     return found
 
 
-def _study(result: Aggregate, tables: Sequence[Table], figures: list[dict[str, str]]) -> dict[str, Any]:
+def _study(result: Aggregate, tables: Sequence[Table], figures: list[dict[str, Any]]) -> dict[str, Any]:
     study = result.study
     links = {label(x): f"runs/{row_file(study, x.row)}" for x in result.lines}
     links |= {x.label: f"runs/{row_file(study, x.row)}" for x in result.lines}
@@ -128,7 +128,7 @@ def _cost(line: Line, name: str, unit: float) -> float | None:
     return cost.mean / unit if cost is not None and cost.n else None
 
 
-def _ranking(ranking: Ranking, figures: list[dict[str, str]]) -> dict[str, Any]:
+def _ranking(ranking: Ranking, figures: list[dict[str, Any]]) -> dict[str, Any]:
     table = view(rank_table(ranking.ranks), f"t-{ranking.name}", {}, {})
     own = [f for f in figures if f["name"] == ranking.name]
     return {"title": ranking.title, "table": table, "figures": own}

@@ -12,7 +12,19 @@ from types import ModuleType
 from typing import Any
 
 from mtlbench.report.aggregate import Aggregate
-from mtlbench.report.plots import bars, critical, curves, pareto, policies, scaling, style, transfer
+from mtlbench.report.plots import (
+    bars,
+    classified,
+    critical,
+    curves,
+    galleries,
+    gallery,
+    pareto,
+    policies,
+    scaling,
+    style,
+    transfer,
+)
 from mtlbench.report.ranking import Ranking
 from mtlbench.report.text import clean
 
@@ -22,14 +34,17 @@ STUDY: Mapping[str, ModuleType] = {
     "transfer": transfer,
     "curves": curves,
     "policies": policies,
+    "gallery": gallery,
+    "classified": classified,
 }
+WIDE = ("gallery", "classified")
 KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critical}
 
 
 @cache
 def _source(kind: str) -> str:
     """A digest of the code that draws it: a figure whose drawing changed is drawn again."""
-    files = (KINDS[kind].__file__, style.__file__)
+    files = (KINDS[kind].__file__, style.__file__, galleries.__file__)
     return hashlib.sha256(b"".join(Path(str(f)).read_bytes() for f in files)).hexdigest()
 
 
@@ -42,6 +57,11 @@ class Figure:
     study: str
     alt: str
     content: Mapping[str, Any]
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs a page's whole width."""
+        return self.kind in WIDE
 
     @property
     def hash(self) -> str:
