@@ -176,3 +176,28 @@ def test_engine_over_plain_form(benchmark: Any, backbone: Backbone, kind: str, t
     with torch.no_grad():
         for a, b in zip(ours(), theirs(), strict=True):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)  # both did the same work
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_stacking_tasks_on_the_batch_axis(benchmark: Any, tasks: int, batch: int) -> None:
+    """The most that one stacked pass could win over a pass a task: convolutions alone, batch norms left out."""
+    backbone = resnet18(Architecture(width=0.25, shape=(3, SIDE, SIDE)), nn.Identity)
+    backbone.to(DEVICE, memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, SIDE, SIDE, device=DEVICE).contiguous(memory_format=torch.channels_last)
+    ratios = []
+    with torch.no_grad():
+        x = backbone.stem(x)
+    for block in backbone.blocks:
+        apart = [x.clone().requires_grad_() for _ in range(tasks)]
+        stacked = torch.cat([a.detach() for a in apart]).requires_grad_()
+        one = training(lambda block=block, apart=apart: [block.residual(a) for a in apart])
+        all_ = training(lambda block=block, stacked=stacked: [block.residual(stacked)])
+        one()
+        all_()
+        ratios.append(statistics.median(seconds(one) / seconds(all_) for _ in range(max(5, ROUNDS))))
+        with torch.no_grad():
+            x = block(x)
+    benchmark.pedantic(all_, rounds=1)
+    said = " ".join(f"{r:.2f}" for r in ratios)
+    print(f"\nstacking T={tasks} batch {batch} {DEVICE}: a pass a task over one stacked pass, by block: {said}")
