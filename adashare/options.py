@@ -23,7 +23,7 @@ class AdaShareOptions(Options):
     """Options of AdaShare (Sun et al., NeurIPS 2020). None: derived from the budget."""
 
     objective: Objective = "paper"
-    lambda_sparsity: float = Field(0.01, ge=0)
+    lambda_sparsity: float = Field(0.001, ge=0)
     lambda_sharing: float = Field(0.01, ge=0)
 
     warmup: float = Field(0.2, ge=0, lt=1)  # shares of the budget's steps; the final phase takes the rest

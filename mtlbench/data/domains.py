@@ -62,7 +62,7 @@ class Domains(StoredDataset):
             "data": {"size": 64, "first": 4},
         },
         "standard": {
-            "backbone": "resnet18", "width": 0.25, "steps": 3000, "batch_size": 16, "data": {"size": 64},
+            "backbone": "resnet18", "width": 0.25, "steps": 1000, "batch_size": 16, "data": {"size": 64},
         },
         "paper": {
             "backbone": "resnet34", "width": 1.0, "steps": 20000, "batch_size": 32, "optimizer": "adam", "lr": 1e-3,

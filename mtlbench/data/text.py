@@ -77,7 +77,7 @@ class Texts(StoredDataset):
             "data": {"length": 256, "first": 4},
         },
         "standard": {
-            "backbone": "vdcnn9", "width": 0.25, "head": 128, "steps": 2000, "batch_size": 16, "lr": 1e-3,
+            "backbone": "vdcnn9", "width": 0.25, "head": 128, "steps": 1000, "batch_size": 16, "lr": 1e-3,
             "data": {"length": 256},
         },
         "paper": {
