@@ -38,6 +38,7 @@ class Request:
     threads: int = 1
     force: bool = False
     command: str = ""
+    trial: int | None = None  # its number in a tuning stage
 
 
 @lru_cache(maxsize=4)
@@ -139,6 +140,7 @@ def start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
         seed=config.seed,
         role=config.role,
         anchor=parts.anchor,
+        trial=request.trial,
         config=config.model_dump(mode="json"),
         tasks=[
             records.TaskInfo(

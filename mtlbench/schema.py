@@ -57,6 +57,7 @@ class Start(Line):
     seed: int
     role: Literal["study", "tune", "control"] = "study"
     anchor: Literal["independent", "shared"] | None = None
+    trial: int | None = None  # of a tuning stage; 0 is the method as it stands
     config: dict[str, Any]
     tasks: list[TaskInfo]
     streams: dict[str, list[str]] = {}  # input stream -> the tasks it labels

@@ -197,7 +197,14 @@ def runs(study: Study, chosen: Mapping[str, Mapping[str, Any]] | None = None) ->
     ]
 
 
-def request(study: Study, e: Entry, seed: int, options: Mapping[str, Any] | None = None, **changes: Any) -> Request:
+def request(
+    study: Study,
+    e: Entry,
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+    trial: int | None = None,
+    **changes: Any,
+) -> Request:
     """One run: the study's base, the method's options under the preset, what the user set, then `changes`."""
     from mtlbench.runner import Request
 
@@ -215,6 +222,7 @@ def request(study: Study, e: Entry, seed: int, options: Mapping[str, Any] | None
         device=study.device,
         force=settings.force,
         command=study.command,
+        trial=trial,
     )
 
 

@@ -33,7 +33,9 @@ def trials(study: Study) -> list[Request]:
 
     seed = next(s for s in range(FIRST_SEED, FIRST_SEED + 10**6) if s not in study.settings.seeds)
     count = study.settings.tune
-    return [request(study, e, seed, role="tune", **point(study, e, i)) for e in study.entries for i in range(count)]
+    return [
+        request(study, e, seed, role="tune", trial=i, **point(study, e, i)) for e in study.entries for i in range(count)
+    ]
 
 
 def point(study: Study, entry: Entry, trial: int) -> Values:

@@ -66,9 +66,9 @@ def _targets(study: Study) -> str:
 
 
 def _tuning(study: Study) -> str:
-    if not study.trials:
+    if not study.tuning:
         return "none"
-    return f"learning rate and weight decay of each method chosen on validation, {study.trials} trials in all"
+    return f"learning rate and weight decay of each method chosen on validation, {len(study.tuning)} trials in all"
 
 
 def _join(config: Mapping[str, Any], *names: str) -> str:

@@ -61,6 +61,8 @@ class Outcome:
     artefacts: Mapping[str, str]
     curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
     policy: Policy | None = None
+    trial: int | None = None  # of a tuning stage
+    validation: float | None = None  # the score on validation
 
     @property
     def counts(self) -> bool:
@@ -82,7 +84,7 @@ class Outcome:
 def outcome(run: Run) -> Outcome:
     """Reduce a run as read to its outcome."""
     start, end = run.start, run.end
-    final, constant = run.final(), run.constant()
+    final, validated, constant = run.final(), run.final("val"), run.constant()
     status, reason = _status(run)
     return Outcome(
         id=run.folder.name,
@@ -118,13 +120,15 @@ def outcome(run: Run) -> Outcome:
         artefacts={a.name: a.path for a in run.artefacts},
         curves=_curves(run),
         policy=read_policy(run),
+        trial=start.trial,
+        validation=as_float(validated.score) if validated else None,
     )
 
 
 def _status(run: Run) -> tuple[str, str]:
     if run.end is None:
         return "unfinished", "the record has no end: still running, or killed"
-    if run.status == "finished" and run.final() is None:
+    if run.status == "finished" and run.final() is None and run.start.role != "tune":  # trials see validation alone
         return "failed", "finished without an evaluation of the test split"
     return run.status, clean(run.end.reason) or ("no reason recorded" if run.status != "finished" else "")
 

@@ -80,7 +80,9 @@ def _pictures(disk: Disk, figures: Iterable[Figure]) -> dict[str, list[dict[str,
         data = base64.b64encode((disk.root / f"figures/{figure.name}.svg").read_bytes()).decode()
         room -= len(data)
         source = f"data:image/svg+xml;base64,{data}" if room >= 0 else f"figures/{figure.name}.svg"
-        found.setdefault(figure.study, []).append({"name": figure.name, "src": source, "alt": figure.alt, "wide": figure.wide})
+        found.setdefault(figure.study, []).append(
+            {"name": figure.name, "src": source, "alt": figure.alt, "wide": figure.wide}
+        )
     return found
 
 

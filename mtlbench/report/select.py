@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +60,7 @@ class Study:
     rows: list[Row]
     seeds: list[int]
     outcomes: list[Outcome]
-    trials: int = 0  # of a tuning stage before it
+    tuning: list[Outcome] = field(default_factory=list)  # the trials of a tuning stage before it
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -77,7 +77,10 @@ class Study:
 def studies(outcomes: Iterable[Outcome]) -> list[Study]:
     """Group outcomes; the order is that of the studies' names, and does not depend on that of the records."""
     ordered = sorted(outcomes, key=lambda o: o.id)
-    trials = Counter(_key(o, TUNED) for o in ordered if o.role == "tune")
+    trials: dict[str, list[Outcome]] = defaultdict(list)
+    for run in ordered:
+        if run.role == "tune":
+            trials[_key(run, TUNED)].append(run)
     groups: dict[str, list[Outcome]] = defaultdict(list)
     for run in ordered:
         if run.role == "study":
@@ -89,11 +92,11 @@ def studies(outcomes: Iterable[Outcome]) -> list[Study]:
         if run.role == "control":
             for key in homes.get(_key(run, EXTENT | TUNED)) or [_study_key(run, trials)]:
                 groups[key].append(run)
-    found = [_study(key, group, trials[_key(group[0], TUNED)]) for key, group in groups.items()]
+    found = [_study(key, group, trials.get(_key(group[0], TUNED), [])) for key, group in groups.items()]
     return sorted(found, key=lambda s: s.name)
 
 
-def _study_key(run: Outcome, trials: Mapping[str, int]) -> str:
+def _study_key(run: Outcome, trials: Mapping[str, list[Outcome]]) -> str:
     """What its study agrees on. After a tuning stage learning rate and weight decay are each method's own."""
     return _key(run, TUNED) if trials and trials.get(_key(run, TUNED)) else _key(run)
 
@@ -105,7 +108,7 @@ def _key(run: Outcome, without: frozenset[str] = frozenset()) -> str:
     return json.dumps(data, sort_keys=True, default=str)
 
 
-def _study(key: str, group: list[Outcome], trials: int) -> Study:
+def _study(key: str, group: list[Outcome], trials: list[Outcome]) -> Study:
     first = next((r for r in group if r.role == "study"), group[0])
     own = VARYING | TUNED if trials else VARYING
     config = {k: v for k, v in first.config.items() if k not in own}

@@ -12,13 +12,14 @@ from mtlbench.report.formats import BEST, SECOND, Cell, Column, Table
 from mtlbench.report.naming import label, metric_column, metric_name, task_name
 from mtlbench.report.statistics import EMPTY, Summary
 from mtlbench.report.text import as_float, clean
+from mtlbench.report.tuning import tuning
 
 
 def all_tables(result: Aggregate) -> list[Table]:
     """Every table of a study that has something to say."""
     tables = [accuracy(result), costs(result), differences(result), skills(result)]
     compared = [against(result), over_test_sets(result), pairs(result)]
-    return [t for t in (*tables, *compared, references(result), lost(result)) if t.rows]
+    return [t for t in (*tables, *compared, references(result), tuning(result), lost(result)) if t.rows]
 
 
 def accuracy(result: Aggregate) -> Table:

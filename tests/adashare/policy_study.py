@@ -50,7 +50,9 @@ def high_less_low(runs: Iterable[Outcome], option: str) -> dict[str, Summary]:
     seeds = sorted(low.keys() & high.keys())
     print(f"{option}: {max(by_value):g} less {min(by_value):g}, seeds {seeds}")
     for value, policies in sorted(by_value.items()):
-        said = " ".join(f"{f.__name__} {np.mean([f(p) for p in policies.values()]):.3f}" for f in (mean_alpha, distance))
+        said = " ".join(
+            f"{f.__name__} {np.mean([f(p) for p in policies.values()]):.3f}" for f in (mean_alpha, distance)
+        )
         print(f"  {option}={value:g}: {said} ({len(policies)} seeds)")
     return {f.__name__: summarise([f(high[s]) - f(low[s]) for s in seeds]) for f in (mean_alpha, distance)}
 

@@ -60,7 +60,6 @@ def draw(content: dict[str, Any]) -> Figure:
         for i, (axes, seed) in enumerate(zip(line, row["seeds"], strict=False)):
             _grid(axes, seed, i == 0)
         head = f"{style.shorten(row['label'], 60)}: {len(row['seeds'])} of {row['of']} seeds"
-        head = f"{style.shorten(row['label'], 60)}: {len(row['seeds'])} of {row['of']} seeds"
         text = line[0].annotate(
             head, (0, 1), (0, 17), "axes fraction", "offset points", fontsize=8.5, fontweight="bold"
         )
