@@ -73,11 +73,11 @@ class Texts(StoredDataset):
     Options: ClassVar[type[DataOptions]] = TextOptions
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {
-            "backbone": "vdcnn9", "width": 0.25, "head": 64, "steps": 300, "batch_size": 16, "lr": 1e-3,
+            "backbone": "vdcnn9", "width": 0.25, "head": 64, "steps": 300, "batch_size": 16, "lr": 5e-3,
             "data": {"length": 256, "first": 4},
         },
         "standard": {
-            "backbone": "vdcnn9", "width": 0.25, "head": 128, "steps": 1000, "batch_size": 16, "lr": 1e-3,
+            "backbone": "vdcnn9", "width": 0.25, "head": 128, "steps": 1000, "batch_size": 16, "lr": 5e-3,
             "data": {"length": 256},
         },
         "paper": {
