@@ -54,6 +54,7 @@ class Column:
     unpack: Callable[[Array], Tensor]
     settings: str = ""
     tolerant: Callable[[Handler], Iterable[Array]] | None = None
+    blank: bool = False  # whether a source that is not there is an item without any label
 
     @classmethod
     def of_files(
@@ -64,11 +65,20 @@ class Column:
         dtype: str,
         read: Callable[[Path], Array],
         unpack: Callable[[Array], Tensor],
+        void: float | None = None,
         settings: str = "",
     ) -> Column:
-        """A column with one file an item, read ahead in threads."""
-        rows = partial(ahead, read, files)
-        return cls(name, len(files), shape, dtype, files, rows, unpack, settings, rows)
+        """A column with one file an item, read ahead in threads; an item whose file is not there is all `void`."""
+
+        def item(path: Path) -> Array:
+            return read(path) if void is None or path.is_file() else np.full(shape, void, dtype)
+
+        rows = partial(ahead, item, files)
+        return cls(name, len(files), shape, dtype, files, rows, unpack, settings, rows, void is not None)
+
+    def absent(self) -> list[Path]:
+        """The sources that are not there, where such items count as unlabelled."""
+        return [path for path in self.sources if not path.is_file()] if self.blank else []
 
     def packed(self) -> Iterator[bytes]:
         """Every item's bytes as they are stored, checked against the column's promise."""
@@ -135,7 +145,7 @@ def load(column: Column, root: Path, name: str) -> Stored:
     """
     key = f"{name}\n{root.resolve()}\n{column.name}\n{column.settings}\n{column.dtype} {column.shape}"
     place = home() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    source = _state(column.sources, root)
+    source = _state(column, root)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
@@ -151,13 +161,16 @@ def load(column: Column, root: Path, name: str) -> Stored:
     return stored
 
 
-def _state(sources: Sequence[Path], root: Path) -> str:
+def _state(column: Column, root: Path) -> str:
     """A hash of the sources' relative paths, sizes and times: whether they changed, without reading them."""
     digest = hashlib.sha256(f"{VERSION}".encode())
-    for path in sources:
+    for path in column.sources:
         try:
             status = path.stat()
         except OSError as error:
+            if column.blank and isinstance(error, FileNotFoundError):
+                digest.update(f"{path.relative_to(root)}\0absent\n".encode())
+                continue
             raise DataError(f"'{path}': {error.strerror} (expected: a file)") from error
         digest.update(f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

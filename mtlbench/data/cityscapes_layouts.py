@@ -10,6 +10,7 @@ from PIL import Image
 from mtlbench.data.cache import Column
 from mtlbench.data.class_names import CITYSCAPES
 from mtlbench.data.dense import (
+    STORED_VOID,
     Form,
     Source,
     pack_classes,
@@ -18,7 +19,7 @@ from mtlbench.data.dense import (
     unpack_classes,
     unpack_reals,
 )
-from mtlbench.data.files import Array, array, bad, label_image, photo, require
+from mtlbench.data.files import Array, array, bad, label_image, photo
 from mtlbench.data.layouts import listed, numbered_folders
 from mtlbench.data.stored import INPUT, unpack_images
 from mtlbench.errors import DataError
@@ -85,12 +86,25 @@ def _arrays(
 ) -> Source:
     whole, plane = (*size, 3), (*size, 1)
     forms: dict[str, Form] = {
-        INPUT: (whole, "u1", lambda p: pack_unit_image(p, array(p, "fu", whole), scale), unpack_images),
-        "segmentation": (size, "u1", lambda p: pack_classes(p, array(p, "fiu", size), classes, (-1,)), unpack_classes),
-        "depth": (size, "f4", lambda p: _inverse_depth(p, array(p, "f", size, plane).reshape(size)), unpack_reals),
+        INPUT: (whole, "u1", lambda p: pack_unit_image(p, array(p, "fu", whole), scale), unpack_images, None),
+        "segmentation": (
+            size,
+            "u1",
+            lambda p: pack_classes(p, array(p, "fiu", size), classes, (-1,)),
+            unpack_classes,
+            STORED_VOID,
+        ),
+        "depth": (
+            size,
+            "f4",
+            lambda p: _inverse_depth(p, array(p, "f", size, plane).reshape(size)),
+            unpack_reals,
+            np.nan,
+        ),
     }
     columns = {
-        key: Column.of_files("/".join(key), files, *forms[key[1]], f"{classes} {scale}") for key, files in paths.items()
+        key: Column.of_files("/".join(key), files, *forms[key[1]], settings=f"{classes} {scale}")
+        for key, files in paths.items()
     }
     return Source(layout, size, tasks(classes, ""), columns, parts)
 
@@ -105,9 +119,9 @@ def official(root: Path, classes: int, height: int) -> Source:
     endings = {INPUT: "leftImg8bit", "segmentation": "gtFine_labelIds", "depth": "disparity"}
     folders = {INPUT: "leftImg8bit", "segmentation": "gtFine", "depth": "disparity"}
     forms: dict[str, Form] = {
-        INPUT: ((*size, 3), "u1", lambda p: _photo(p, size), unpack_images),
-        "segmentation": (size, "u1", lambda p: _labels(p, size, classes), unpack_classes),
-        "depth": (size, "f4", lambda p: _disparity(p, size), unpack_reals),
+        INPUT: ((*size, 3), "u1", lambda p: _photo(p, size), unpack_images, None),
+        "segmentation": (size, "u1", lambda p: _labels(p, size, classes), unpack_classes, STORED_VOID),
+        "depth": (size, "f4", lambda p: _disparity(p, size), unpack_reals, np.nan),
     }
     columns: dict[tuple[str, str], Column] = {}
     for split, place in SPLITS.items():
@@ -117,8 +131,7 @@ def official(root: Path, classes: int, height: int) -> Source:
         stems = [f"{p.parent.name}/{p.name.removesuffix(f'{endings[INPUT]}.png')}" for p in images]
         for field, form in forms.items():
             files = [root / folders[field] / place / f"{stem}{endings[field]}.png" for stem in stems]
-            found = [require(file, f"the {field} of '{image}'") for file, image in zip(files, images, strict=True)]
-            columns[split, field] = Column.of_files(f"{split}/{field}", found, *form, f"{classes} {height}")
+            columns[split, field] = Column.of_files(f"{split}/{field}", files, *form, settings=f"{classes} {height}")
     return Source("official", size, tasks(classes, "1/m"), columns)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from mtlbench.data.augment import Augmentation, DepthZoom, augment, metric_depth
@@ -16,15 +17,17 @@ from mtlbench.data.base import ALL, Batch, DataOptions
 from mtlbench.data.cache import Column
 from mtlbench.data.files import Array, bad
 from mtlbench.data.stored import INPUT, StoredDataset
+from mtlbench.errors import DataError
 from mtlbench.tasks import VOID, Task, select_tasks
 
+SPLITS = ("train", "test")
 STORED_VOID = 255
 WHITE = 255
 _INT16 = 32767.0
 
 
-Form = tuple[tuple[int, ...], str, Callable[[Path], Array], Callable[[Array], Tensor]]
-"""A field's shape and dtype as stored, its reader, and its `unpack`."""
+Form = tuple[tuple[int, ...], str, Callable[[Path], Array], Callable[[Array], Tensor], float | None]
+"""A field's shape and dtype as stored, its reader, its `unpack`, and what is stored where nothing is labelled."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,17 @@ class Source:
 
 
 class DenseOptions(DataOptions):
-    """Options of all scene sets: how batches vary. `crop` None is the data set's own rule; zooms are drawn uniformly."""
+    """Options of all scene sets: how batches vary. `crop` None is the data set's own rule; zooms are drawn uniformly.
+
+    `absent` says whether an image may lack the file of a task's label: it then trains and counts for the others alone.
+    """
 
     crop: int | None = None
     zoom_min: float = 0.5
     zoom_max: float = 1.5
     mirror: bool = True
+    # Kept out of the configuration unless used, so that records from before it was there still name the same run.
+    absent: Literal["refuse", "allow"] = Field("refuse", exclude_if=lambda value: value == "refuse")
 
 
 class DenseDataset(StoredDataset):
@@ -72,9 +80,10 @@ class DenseDataset(StoredDataset):
         self.streams = {ALL: tuple(t.name for t in self.tasks)}
         self.weights = {t.name: weights[t.name] for t in self.tasks}
         wanted = (INPUT, *self.streams[ALL])
-        self.keep(
-            {(split, ALL, field): source.columns[split, field] for split in ("train", "test") for field in wanted}
-        )
+        columns = {(split, ALL, field): source.columns[split, field] for split in SPLITS for field in wanted}
+        for (split, _, field), column in columns.items():
+            _check_absent(column, split, field, None if options.absent == "allow" else self.name)
+        self.keep(columns)
         crop = options.crop or (self.paper_crop if min(source.size) > self.paper_crop else None)
         self.shape = (3, crop, crop) if crop else (3, *source.size)
         zoom = (options.zoom_min, options.zoom_max)
@@ -85,6 +94,21 @@ class DenseDataset(StoredDataset):
 
     def published_parts(self, stream: str) -> tuple[np.ndarray, np.ndarray] | None:
         return self.source.parts
+
+
+def _check_absent(column: Column, split: str, field: str, refusing: str | None) -> None:
+    """DataError where label files are missing: any of them if a data set is `refusing`, else all of a split's."""
+    absent = column.absent()
+    if absent and refusing:
+        raise absence(absent[0], field, refusing)
+    if absent and len(absent) == column.count:
+        bad(absent[0], f"no such file, nor any {field} of the {split} split", "labels for some of its images")
+
+
+def absence(path: Path, field: str, dataset: str) -> DataError:
+    """The error of a label file that is not there."""
+    hint = f"--set {dataset}.absent=allow trains the image without it"
+    return DataError(f"'{path}': no such file (expected: the {field} of an image; {hint})")
 
 
 # Stored rows (B, H, W[, 3]) -> tensors.

@@ -179,7 +179,7 @@ def domain_columns(name: str, domain: Domain, size: int) -> dict[Key, Column]:
             "u1",
             partial(square, size=size),
             unpack_images,
-            f"{size}",
+            settings=f"{size}",
         )
         columns[split, name, name] = label_column(f"{split}/{name}/label", domain.sources[split], domain.labels[split])
     return columns

@@ -12,7 +12,7 @@ import torch
 from mtlbench.data import cityscapes_layouts, domains, nyuv2_layouts, taskonomy, text
 from mtlbench.data.base import ALL
 from mtlbench.data.cache import Column
-from mtlbench.data.dense import Source
+from mtlbench.data.dense import Source, absence
 from mtlbench.data.files import folder
 from mtlbench.data.nyuv2_matlab import MATLAB
 from mtlbench.data.stored import INPUT, Key, combine
@@ -127,6 +127,7 @@ def _read(report: Report, tasks: Sequence[Task], columns: Mapping[Key, Column]) 
         split, stream, name = key
         if name == INPUT:
             report.counts.setdefault(stream, {})[split] = column.count
+        report.problems += [str(absence(path, name, report.dataset)) for path in column.absent()]
         tally = tallies.setdefault(name if name in known else f"{INPUT}s", Tally(known.get(name)))
         digest = column.digest()
         batch: list[np.ndarray] = []
@@ -152,6 +153,7 @@ class Tally:
         self.task = task
         self.elements = 0
         self.labelled = 0
+        self.items = self.without = 0  # images, and those without any label
         self.low, self.high, self.sum = np.inf, -np.inf, torch.zeros(1, dtype=torch.float64)
         self.classes: np.ndarray | None = None
 
@@ -168,6 +170,8 @@ class Tally:
         mask = labelled(self.task, target)
         self.elements += mask.numel()
         self.labelled += int(mask.sum())
+        self.items += len(mask)
+        self.without += int((~mask.reshape(len(mask), -1).any(1)).sum())
         if self.task.kind in ("segmentation", "classification"):
             found = torch.bincount(target[mask].long(), minlength=self.task.channels).numpy()
             self.classes = found if self.classes is None else self.classes + found
@@ -186,6 +190,7 @@ class Tally:
         share = 100 * (1 - self.labelled / max(self.elements, 1))
         derived = " (derived from depth)" if self.task.derived else ""
         said = f"{self.task.kind}{derived}, {share:.2f} % unlabelled"
+        said += f" ({self.without} of {self.items} items wholly)" if self.without else ""
         if self.classes is not None:
             present = int((self.classes > 0).sum())
             common = int(self.classes.argmax())

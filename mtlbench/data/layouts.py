@@ -25,7 +25,9 @@ def listed(listing: Path, fields: Sequence[str | None]) -> tuple[Paths, Parts]:
     content = load_json(listing, "one of AdaShare's lists")
     rows = {split: groups(listing, content, split, len(fields)) for split in SPLITS}
     paths = {
-        (split, field): [require(inside(listing.parent, row[i], listing), f"named in {listing.name}") for row in group]
+        (split, field): [
+            _file(inside(listing.parent, row[i], listing), field, f"named in {listing.name}") for row in group
+        ]
         for split, group in rows.items()
         for i, field in enumerate(fields)
         if field is not None
@@ -45,6 +47,11 @@ def listed(listing: Path, fields: Sequence[str | None]) -> tuple[Paths, Parts]:
     return paths, parts
 
 
+def _file(path: Path, field: str, expected: str) -> Path:
+    """An input has to be there; whether a label may be missing is the data set's option."""
+    return require(path, expected) if field == INPUT else path
+
+
 def _part(listing: Path, rows: Sequence[Sequence[str]], key: str, place: Mapping[str, int]) -> np.ndarray:
     strange = [str(row[0]) for row in rows if row[0] not in place]
     if strange:
@@ -53,11 +60,11 @@ def _part(listing: Path, rows: Sequence[Sequence[str]], key: str, place: Mapping
 
 
 def numbered_folders(root: Path, folders: Mapping[str, str]) -> Paths:
-    """Files of LibMTL's {train,val}/<folder>/<i>.npy; `folders` gives each field's, and every input has all of them."""
+    """Files of LibMTL's {train,val}/<folder>/<i>.npy; `folders` gives each field's, and counterparts share a name."""
     paths: Paths = {}
     for split, place in FOLDERS.items():
         inputs = numbered(root / place / folders[INPUT], ".npy")
         for field, name in folders.items():
             here = root / place / name
-            paths[split, field] = [require(here / file.name, f"the {field} of '{file}'") for file in inputs]
+            paths[split, field] = [here / file.name for file in inputs]
     return paths

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mtlbench.data.cache import Column
 from mtlbench.data.class_names import NYUV2
 from mtlbench.data.dense import (
+    STORED_VOID,
+    WHITE,
     Form,
     Source,
     pack_classes,
@@ -65,12 +69,18 @@ def adashare(root: Path, classes: int, derived: bool | None) -> Source:
 
 def _adashare_column(key: tuple[str, str], files: Sequence[Path], size: tuple[int, int], classes: int) -> Column:
     forms: dict[str, Form] = {
-        INPUT: ((*size, 3), "u1", lambda p: photo(p, size), unpack_images),
-        "segmentation": (size, "u1", lambda p: pack_classes(p, _segments(p, size), classes, (255,)), unpack_classes),
-        "normals": ((*size, 3), "u1", lambda p: label_image(p, ("RGB",), size), unpack_png_normals),
-        "depth": (size, "f4", lambda p: pack_depth(p, array(p, "f", size), MAX_DEPTH), unpack_reals),
+        INPUT: ((*size, 3), "u1", lambda p: photo(p, size), unpack_images, None),
+        "segmentation": (
+            size,
+            "u1",
+            lambda p: pack_classes(p, _segments(p, size), classes, (255,)),
+            unpack_classes,
+            STORED_VOID,
+        ),
+        "normals": ((*size, 3), "u1", lambda p: label_image(p, ("RGB",), size), unpack_png_normals, WHITE),
+        "depth": (size, "f4", lambda p: pack_depth(p, array(p, "f", size), MAX_DEPTH), unpack_reals, np.nan),
     }
-    return Column.of_files("/".join(key), files, *forms[key[1]], f"{classes}")
+    return Column.of_files("/".join(key), files, *forms[key[1]], settings=f"{classes}")
 
 
 def _segments(path: Path, size: tuple[int, int]) -> Array:
@@ -88,9 +98,21 @@ def libmtl(root: Path, classes: int, derived: bool | None) -> Source:
 def _libmtl_column(key: tuple[str, str], files: Sequence[Path], size: tuple[int, int], classes: int) -> Column:
     whole = (*size, 3)
     forms: dict[str, Form] = {
-        INPUT: (whole, "u1", lambda p: pack_unit_image(p, array(p, "f", whole)), unpack_images),
-        "segmentation": (size, "u1", lambda p: pack_classes(p, array(p, "fiu", size), classes, (-1,)), unpack_classes),
-        "normals": (whole, "i2", lambda p: pack_normals(p, array(p, "f", whole)), unpack_unit_normals),
-        "depth": (size, "f4", lambda p: pack_depth(p, array(p, "f", (*size, 1))[..., 0], MAX_DEPTH), unpack_reals),
+        INPUT: (whole, "u1", lambda p: pack_unit_image(p, array(p, "f", whole)), unpack_images, None),
+        "segmentation": (
+            size,
+            "u1",
+            lambda p: pack_classes(p, array(p, "fiu", size), classes, (-1,)),
+            unpack_classes,
+            STORED_VOID,
+        ),
+        "normals": (whole, "i2", lambda p: pack_normals(p, array(p, "f", whole)), unpack_unit_normals, 0),
+        "depth": (
+            size,
+            "f4",
+            lambda p: pack_depth(p, array(p, "f", (*size, 1))[..., 0], MAX_DEPTH),
+            unpack_reals,
+            np.nan,
+        ),
     }
-    return Column.of_files("/".join(key), files, *forms[key[1]], f"{classes}")
+    return Column.of_files("/".join(key), files, *forms[key[1]], settings=f"{classes}")

@@ -14,6 +14,7 @@ from mtlbench.data.augment import log_depth
 from mtlbench.data.base import DataOptions, Reference
 from mtlbench.data.cache import Column
 from mtlbench.data.dense import (
+    STORED_VOID,
     DenseDataset,
     DenseOptions,
     Form,
@@ -21,7 +22,7 @@ from mtlbench.data.dense import (
     pack_classes,
     unpack_classes,
 )
-from mtlbench.data.files import Array, bad, folder, label_image, photo, require
+from mtlbench.data.files import Array, bad, folder, label_image, photo
 from mtlbench.data.layouts import Parts, Paths, listed
 from mtlbench.data.stored import INPUT, unpack_images
 from mtlbench.errors import DataError
@@ -43,6 +44,7 @@ VALIDATION_BUILDINGS = frozenset({"collierville", "corozal", "darden", "markleev
 CLASSES = 17
 FAR = 64500  # depths from here on are missing
 FULL = float(1 << 16)
+GREY, NOTHING = 128, 65535  # stored where an image has no normals, or no values of 16 bits
 KEYPOINTS, EDGES = 0.005, 0.08  # where the two are clipped, as shares of the 16 bits
 WEIGHTS = {"segmentation": 1.0, "normals": 3.0, "depth": 2.0, "keypoints": 7.0, "edges": 7.0}  # AdaShare's lambda
 TASKS = (
@@ -109,7 +111,7 @@ def _tree(root: Path) -> Paths:
                 "two buildings or more, <building>_rgb/point_*_rgb.png",
             )
         for field, domain in DOMAINS.items():
-            paths[part, field] = [require(_counterpart(root, p, domain), f"the {field} of '{p}'") for p in images]
+            paths[part, field] = [_counterpart(root, p, domain) for p in images]
     return paths
 
 
@@ -122,12 +124,18 @@ def _source(layout: str, paths: Paths, parts: Parts) -> Source:
     height, width, _ = photo(paths["train", INPUT][0]).shape
     size, whole, deep = (height, width), (height, width, 3), ("I;16", "I")
     forms: dict[str, Form] = {
-        INPUT: (whole, "u1", lambda p: photo(p, size), unpack_images),
-        "segmentation": (size, "u1", lambda p: _classes(p, label_image(p, ("L", "P"), size)), unpack_classes),
-        "normals": (whole, "u1", lambda p: label_image(p, ("RGB",), size), unpack_normals),
-        "depth": (size, "u2", lambda p: _deep(p, label_image(p, deep, size)), unpack_depth),
-        "keypoints": (size, "u2", lambda p: _deep(p, label_image(p, deep, size)), unpack_keypoints),
-        "edges": (size, "u2", lambda p: _deep(p, label_image(p, deep, size)), unpack_edges),
+        INPUT: (whole, "u1", lambda p: photo(p, size), unpack_images, None),
+        "segmentation": (
+            size,
+            "u1",
+            lambda p: _classes(p, label_image(p, ("L", "P"), size)),
+            unpack_classes,
+            STORED_VOID,
+        ),
+        "normals": (whole, "u1", lambda p: label_image(p, ("RGB",), size), unpack_normals, GREY),
+        "depth": (size, "u2", lambda p: _deep(p, label_image(p, deep, size)), unpack_depth, NOTHING),
+        "keypoints": (size, "u2", lambda p: _clip(p, label_image(p, deep, size)), unpack_keypoints, NOTHING),
+        "edges": (size, "u2", lambda p: _clip(p, label_image(p, deep, size)), unpack_edges, NOTHING),
     }
     columns = {key: Column.of_files("/".join(key), files, *forms[key[1]]) for key, files in paths.items()}
     return Source(layout, size, TASKS, columns, parts)
@@ -144,6 +152,11 @@ def _deep(path: Path, values: Array) -> Array:
     return values.astype(np.uint16)
 
 
+def _clip(path: Path, values: Array) -> Array:
+    """16 bits below the one that says nothing is labelled: far beyond where both tasks are clipped anyway."""
+    return np.minimum(_deep(path, values), NOTHING - 1).astype(np.uint16)
+
+
 def unpack_normals(rows: Array) -> Tensor:
     """uint8 (B, H, W, 3) -> unit (B, 3, H, W); mid-grey, which is no direction, is NaN."""
     normals = torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1.0)
@@ -158,17 +171,18 @@ def unpack_depth(rows: Array) -> Tensor:
 
 
 def unpack_keypoints(rows: Array) -> Tensor:
-    """uint16 (B, H, W) -> [0, .005] of the range as [-1, 1], (B, 1, H, W)."""
+    """uint16 (B, H, W) -> [0, .005] of the range as [-1, 1], (B, 1, H, W); NaN where nothing is labelled."""
     return _clipped(rows, KEYPOINTS)
 
 
 def unpack_edges(rows: Array) -> Tensor:
-    """uint16 (B, H, W) -> [0, .08] of the range as [-1, 1], (B, 1, H, W)."""
+    """uint16 (B, H, W) -> [0, .08] of the range as [-1, 1], (B, 1, H, W); NaN where nothing is labelled."""
     return _clipped(rows, EDGES)
 
 
 def _clipped(rows: Array, top: float) -> Tensor:
-    return _float(rows).div_(FULL).clamp_(max=top).mul_(2 / top).sub_(1)
+    values = _float(rows)
+    return values.div(FULL).clamp_(max=top).mul_(2 / top).sub_(1).masked_fill_(values == NOTHING, torch.nan)
 
 
 def _float(rows: Array) -> Tensor:

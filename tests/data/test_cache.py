@@ -32,7 +32,7 @@ class Counted:
             file.write_bytes(bytes([i]))
 
     def column(self, settings: str = "", read: Callable[[Path], np.ndarray] | None = None) -> Column:
-        return Column.of_files("x", self.files, (3,), "u1", read or self.read, torch.from_numpy, settings)
+        return Column.of_files("x", self.files, (3,), "u1", read or self.read, torch.from_numpy, settings=settings)
 
     def read(self, path: Path) -> np.ndarray:
         self.decoded += 1

@@ -313,7 +313,7 @@ CASES: list[tuple[str, str, str, Damage, str]] = [
     ("cityscapes-adashare", "label 19", "label_19/1.npy", array(pixel(19, "i8")), "label 19 .*classes 0 to 18, or -1"),
     ("cityscapes-adashare", "image to 256", "image/1.npy", array(pixel(256, shape=(12, 16, 3))), r"value 256 .*\[0, 1\]"),
     ("cityscapes-adashare", "depth -2", "depth/1.npy", array(pixel(-2)), "depth -2 .*inverse depth"),
-    ("cityscapes-adashare", "depth missing", "depth/1.npy", unlink, "no such file .expected: named in cityscape.json"),
+    ("cityscapes-adashare", "depth missing", "depth/1.npy", unlink, "no such file .expected: the depth of an image;"),
     ("cityscapes-adashare", "image of another size", "image/6.npy", array(np.ones((2, 16, 3), "f4")), "2x16x3 .*12x16x3"),
     ("cityscapes-libmtl", "label 7", "val/label/1.npy", array(pixel(7)), "label 7.* .*classes 0 to 6"),
     ("cityscapes-libmtl", "label missing", "val/label/1.npy", unlink, "no such file .expected: the segmentation of"),
