@@ -6,12 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mtlbench.report.statistics import Summary
 from mtlbench.report.text import MISSING, csv_text, latex, markdown, number, si
 
 BEST, SECOND = "best", "second"
+PAGE = 10  # columns that a page of paper holds beside the first
 
 
 @dataclass(frozen=True)
@@ -129,17 +130,46 @@ def _csv_parts(cell: Cell) -> list[str]:
 
 
 def to_latex(table: Table, head: list[str]) -> str:
-    """A booktabs table; `head` stands above it as comments. Needs \\usepackage{booktabs} and graphicx."""
+    """A booktabs table; `head` stands above it as comments. Needs \\usepackage{booktabs} and graphicx.
+
+    What is too wide for a page becomes several parts below each other, cut between tasks where that can be.
+    """
     comments = "".join(f"% {latex(line)}\n" for line in head)
-    width = len(table.columns)
-    rows = "\n".join(_latex_row(label, cells, table.columns) for label, cells in table.rows)
+    parts = "\n\\par\\medskip\n".join(_latex_part(table, part) for part in blocks(table.columns))
     notes = " ".join(latex(note) for note in table.notes)
     return (
         f"{comments}% \\usepackage{{booktabs,graphicx}}\n\\begin{{table}}[t]\n\\centering\n"
-        f"\\caption{{{latex(table.title)}. {notes}}}\n"
+        f"\\caption{{{latex(table.title)}. {notes}}}\n{parts}\n\\end{{table}}\n"
+    )
+
+
+def blocks(columns: Sequence[Column]) -> list[slice]:
+    """Columns in parts of at most PAGE, whole groups where they fit."""
+    found = [slice(0, 0)]
+    for _, count in spans(columns):
+        start = found[-1].stop
+        if count <= PAGE:
+            pieces = [count]
+        else:  # about equal ones
+            number = -(-count // PAGE)
+            pieces = [count // number + (i < count % number) for i in range(number)]
+        for piece in pieces:
+            whole = slice(found[-1].start, start + piece)
+            if whole.stop - whole.start <= PAGE:
+                found[-1] = whole
+            else:
+                found.append(slice(start, start + piece))
+            start += piece
+    return found
+
+
+def _latex_part(table: Table, part: slice) -> str:
+    columns = table.columns[part]
+    rows = "\n".join(_latex_row(label, cells[part], columns) for label, cells in table.rows)
+    return (
         f"\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n"
-        f"\\begin{{tabular}}{{l{'r' * width}}}\n\\toprule\n{_latex_head(table)}\\midrule\n{rows}\n"
-        "\\bottomrule\n\\end{tabular}}\n\\end{table}\n"
+        f"\\begin{{tabular}}{{l{'r' * len(columns)}}}\n\\toprule\n{_latex_head(replace(table, columns=columns))}"
+        f"\\midrule\n{rows}\n\\bottomrule\n\\end{{tabular}}}}"
     )
 
 

@@ -231,3 +231,21 @@ def test_prefixes_durations_and_names() -> None:
     assert [duration(x) for x in (5, 42, 185, 8040)] == ["5.0 s", "42 s", "3 min 5 s", "2 h 14 min"]
     assert slug("../../A b<c>") == "a-b-c"
     assert slug("...") == "x"
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ("aaa", [(0, 3)]),
+        ("aaaabbbbbbbb", [(0, 4), (4, 12)]),
+        ("aaaabbbbbbcc", [(0, 10), (10, 12)]),
+        ("a" * 18, [(0, 9), (9, 18)]),
+        ("aa" + "b" * 21, [(0, 9), (9, 16), (16, 23)]),
+        ("", [(0, 0)]),
+    ],
+)
+def test_a_wide_latex_table_is_cut_between_groups(groups: str, expected: list[tuple[int, int]]) -> None:
+    columns = [formats.Column(f"c{i}", "c", group) for i, group in enumerate(groups)]
+    found = [(part.start, part.stop) for part in formats.blocks(columns)]
+    assert found == expected
+    assert all(stop - start <= formats.PAGE for start, stop in found)

@@ -17,7 +17,7 @@ AXES = (
     ("parameters", "Parameters", "M", 1e-6),
     ("macs", "MACs, all tasks", "G", 1e-9),
     ("latency_ms", "Latency, all tasks", "ms", 1.0),
-    ("training_flops", "Training compute", "PFLOP", 1e-15),
+    ("training_flops", "Training compute", "TFLOP", 1e-12),
 )
 
 
