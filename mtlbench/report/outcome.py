@@ -22,6 +22,7 @@ class Policy:
     undecided: bool = False
     entropy: float | None = None
     history: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = ()  # (step, alpha)
+    tried: tuple[tuple[float, bool], ...] = ()  # candidates' scores, and whether each was chosen
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,10 @@ def _policy(data: Any) -> Policy | None:
     for entry in data.get("history") or ():
         if "alpha" in entry:
             history.append((int(entry["step"]), _matrix(entry["alpha"], len(tasks))))
-    return Policy(tasks, alpha, decided, bool(data.get("undecided")), as_float(data.get("entropy")), tuple(history))
+    scores = [(as_float(c["score"]), bool(c["chosen"])) for c in data.get("candidates") or ()]
+    tried = tuple((score, chosen) for score, chosen in scores if score is not None)
+    entropy = as_float(data.get("entropy"))
+    return Policy(tasks, alpha, decided, bool(data.get("undecided")), entropy, tuple(history), tried)
 
 
 def _matrix(rows: Any, tasks: int) -> tuple[tuple[float, ...], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from mtlbench.report.aggregate import Aggregate, Line, primary
 from mtlbench.report.naming import digits, metric_name, task_name, unit
 from mtlbench.report.outcome import Outcome
-from mtlbench.report.select import Row, Study, flatten
+from mtlbench.report.select import ORACLE, Row, Study, flatten
 from mtlbench.report.text import as_float, clean, duration, number, si, slug
 
 Lines = list[tuple[str, str]]
@@ -65,7 +65,7 @@ def _run(result: Aggregate, run: Outcome, first: Outcome) -> dict[str, Any]:
     facts += [(task_name(t), text) for t in result.study.tasks if (text := _figures(run, t))]
     if run.score is not None:
         facts.append(("Mean skill", number(run.score, 3)))
-    facts += _training(run)
+    facts += [*_candidates(run), *_training(run)]
     if run.environment is not first.environment and run.environment != first.environment:
         changed = {k: v for k, v in flatten(run.environment) if dict(flatten(first.environment)).get(k) != v}
         facts.append(("Environment differs", clean(changed, 600)))
@@ -88,6 +88,17 @@ def _figures(run: Outcome, task: Any) -> str:
     told = ", ".join(f"{metric_name(m)} {number(x, digits(m))} {unit(m)}".rstrip() for m, x in known)
     skill = as_float(run.skill.get(task.name))
     return told + (f"; skill {skill:.3f}" if told and skill is not None else "")
+
+
+def _candidates(run: Outcome) -> Iterable[tuple[str, str]]:
+    """What choosing among drawn policies was worth, where a method did."""
+    tried = run.policy.tried if run.policy else ()
+    if len(tried) > 1:
+        scores = [score for score, _ in tried]
+        chosen = next((f"{score:.3f}" for score, taken in tried if taken), "none")
+        split = "the TEST split" if run.config.get("selection") == ORACLE else "validation"
+        told = f"mean {sum(scores) / len(scores):.3f}, chosen {chosen}, {min(scores):.3f} to {max(scores):.3f}"
+        yield "Policies tried", f"{len(tried)}, skill after a short retraining, on {split}: {told}"
 
 
 def _training(run: Outcome) -> Iterable[tuple[str, str]]:

@@ -172,3 +172,9 @@ def test_the_ruler_fits_what_it_ranks() -> None:
             t.get_text().split("  ")[-1] for t in figure.axes[0].texts
         }
     assert set(names) <= texts
+
+
+def test_policies_are_alike_as_far_as_their_probabilities_agree() -> None:
+    alpha = [[1.0, 0.0, 0.5], [1.0, 1.0, 0.0], [0.4, 0.0, 0.5]]
+    expected = [[1.0, 0.5, 0.8], [0.5, 1.0, 0.3], [0.8, 0.3, 1.0]]
+    np.testing.assert_allclose(policies.similarity(alpha), expected)

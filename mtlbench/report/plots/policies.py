@@ -1,4 +1,4 @@
-"""Policies: which blocks each task executes, in every seed, and how the probabilities moved while they were learned."""
+"""Policies: which blocks each task executes, in every seed, how alike the tasks' policies are, and how they were learned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mtlbench.report.outcome import Policy
 from mtlbench.report.plots import style
 
 TITLE = "Policies: the blocks each task executes"
-SHOWN = 4  # seeds of a row
+SHOWN = 3  # seeds of a row
 ROWS = 6
 
 
@@ -51,8 +51,8 @@ def draw(content: dict[str, Any]) -> Figure:
     history = any(len(r["history"]) > 1 for r in rows)
     tasks = max(len(s["tasks"]) for r in rows for s in r["seeds"])
     made = style.figure(0.3 + len(rows) * (0.95 + 0.2 * tasks))
-    columns = seeds + history
-    widths = [1.0] * seeds + [0.9] * history
+    columns = seeds + 1 + history
+    widths = [1.0] * seeds + [0.16 * tasks] + [0.9] * history
     grid = made.subplots(len(rows), columns, squeeze=False, gridspec_kw={"width_ratios": widths})
     for line, row in zip(grid, rows, strict=True):
         for axes in line[len(row["seeds"]) : seeds]:
@@ -64,9 +64,12 @@ def draw(content: dict[str, Any]) -> Figure:
             head, (0, 1), (0, 17), "axes fraction", "offset points", fontsize=8.5, fontweight="bold"
         )
         text.set_in_layout(False)  # it may be wider than its panel; the panels' titles keep its line free
+        _similarity(line[seeds], row["seeds"][0])
         if history:
             _curve(line[-1], row)
-    style.caption(made, "Policies", content["note"], "filled: executed; dot: skipped; shade: probability α")
+    style.caption(
+        made, "Policies", content["note"], "filled: executed; dot: skipped; shade: probability α; alike: 1 − mean |Δα|"
+    )
     return made
 
 
@@ -97,6 +100,33 @@ def _grid(axes: Axes, seed: dict[str, Any], named: bool) -> None:
     axes.set_title(f"\nseed {seed['seed']}{_doubt(seed)}", loc="left", fontweight="normal")
 
 
+def similarity(alpha: Any) -> Any:
+    """How alike the tasks' policies (T, L) are: 1 - the mean of |alpha_i - alpha_j| over blocks, (T, T)."""
+    rows = np.asarray(alpha, dtype=np.float64)
+    return 1 - np.abs(rows[:, None] - rows[None]).mean(-1)
+
+
+def _similarity(axes: Axes, seed: dict[str, Any]) -> None:
+    """Task by task, in the order of the panels beside it."""
+    table = similarity(seed["alpha"])
+    tasks = len(table)
+    for y, x in np.ndindex(tasks, tasks):
+        shade = 0.85 * max(0.0, 2 * table[y, x] - 1)  # white at a half and below
+        face = 1 - (1 - np.array([0.0, 0.447, 0.698])) * shade
+        axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, facecolor=(*face, 1.0), edgecolor="none"))
+        ink = "white" if shade > 0.6 else style.INK
+        if x != y:
+            axes.text(x, y, f"{table[y, x]:.2f}".removeprefix("0"), ha="center", va="center", fontsize=5, color=ink)
+    axes.set_xlim(-0.55, tasks - 0.45)
+    axes.set_ylim(tasks - 0.45, -0.55)
+    axes.set_xticks(range(tasks), [style.shorten(t, 8) for t in seed["tasks"]], rotation=40, ha="right", fontsize=6)
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_title(f"alike, seed {seed['seed']}", loc="left", fontweight="normal")
+
+
 def _curve(axes: Axes, row: dict[str, Any]) -> None:
     if len(row["history"]) < 2:
         axes.set_visible(False)
@@ -109,4 +139,4 @@ def _curve(axes: Axes, row: dict[str, Any]) -> None:
     axes.set_title(f"mean α, seed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")
     axes.set_xlabel("training step")
     axes.xaxis.set_major_locator(MaxNLocator(3))
-    axes.legend(fontsize=6, loc="best", handlelength=1.4)
+    axes.legend(fontsize=6, loc="best", handlelength=1.4, frameon=True, framealpha=0.8, edgecolor="none")
