@@ -71,14 +71,14 @@ class Column:
         """A column with one file an item, read ahead in threads; an item whose file is not there is all `void`."""
 
         def item(path: Path) -> Array:
-            return read(path) if void is None or path.is_file() else np.full(shape, void, dtype)
+            return np.full(shape, void, dtype) if void is not None and _gone(path) else read(path)
 
         rows = partial(ahead, item, files)
         return cls(name, len(files), shape, dtype, files, rows, unpack, settings, rows, void is not None)
 
     def absent(self) -> list[Path]:
         """The sources that are not there, where such items count as unlabelled."""
-        return [path for path in self.sources if not path.is_file()] if self.blank else []
+        return [path for path in self.sources if _gone(path)] if self.blank else []
 
     def packed(self) -> Iterator[bytes]:
         """Every item's bytes as they are stored, checked against the column's promise."""
@@ -95,6 +95,17 @@ class Column:
     def digest(self) -> hashlib._Hash:
         """The hash that the items' bytes are added to: the column's fingerprint."""
         return hashlib.sha256(f"{self.dtype} {self.shape} {self.count}".encode())
+
+
+def _gone(path: Path) -> bool:
+    """Whether nothing at all lies at `path`; what cannot be told is left to the reader, whose error says more."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def ahead(read: Callable[[S], Array], sources: Sequence[S], handle: Handler | None = None) -> Iterator[Array]:

@@ -82,7 +82,8 @@ class DenseDataset(StoredDataset):
         wanted = (INPUT, *self.streams[ALL])
         columns = {(split, ALL, field): source.columns[split, field] for split in SPLITS for field in wanted}
         for (split, _, field), column in columns.items():
-            _check_absent(column, split, field, None if options.absent == "allow" else self.name)
+            for error in absences(column, split, field, self.name, options.absent == "allow"):
+                raise error
         self.keep(columns)
         crop = options.crop or (self.paper_crop if min(source.size) > self.paper_crop else None)
         self.shape = (3, crop, crop) if crop else (3, *source.size)
@@ -96,19 +97,17 @@ class DenseDataset(StoredDataset):
         return self.source.parts
 
 
-def _check_absent(column: Column, split: str, field: str, refusing: str | None) -> None:
-    """DataError where label files are missing: any of them if a data set is `refusing`, else all of a split's."""
+def absences(column: Column, split: str, field: str, dataset: str, allowed: bool = False) -> list[DataError]:
+    """The errors of label files that are not there: one a file unless `allowed`, and one in any case if a split has none."""
     absent = column.absent()
-    if absent and refusing:
-        raise absence(absent[0], field, refusing)
     if absent and len(absent) == column.count:
-        bad(absent[0], f"no such file, nor any {field} of the {split} split", "labels for some of its images")
-
-
-def absence(path: Path, field: str, dataset: str) -> DataError:
-    """The error of a label file that is not there."""
+        given = f"no such file, nor any {field} of the {split} split"
+        return [
+            DataError(f"'{absent[0]}': {given} (expected: labels for some of its images, or --tasks without {field})")
+        ]
     hint = f"--set {dataset}.absent=allow trains the image without it"
-    return DataError(f"'{path}': no such file (expected: the {field} of an image; {hint})")
+    expected = f"the {field} of an image; {hint}"
+    return [] if allowed else [DataError(f"'{path}': no such file (expected: {expected})") for path in absent]
 
 
 # Stored rows (B, H, W[, 3]) -> tensors.

@@ -12,7 +12,7 @@ import torch
 from mtlbench.data import cityscapes_layouts, domains, nyuv2_layouts, taskonomy, text
 from mtlbench.data.base import ALL
 from mtlbench.data.cache import Column
-from mtlbench.data.dense import Source, absence
+from mtlbench.data.dense import Source, absences
 from mtlbench.data.files import folder
 from mtlbench.data.nyuv2_matlab import MATLAB
 from mtlbench.data.stored import INPUT, Key, combine
@@ -127,7 +127,6 @@ def _read(report: Report, tasks: Sequence[Task], columns: Mapping[Key, Column]) 
         split, stream, name = key
         if name == INPUT:
             report.counts.setdefault(stream, {})[split] = column.count
-        report.problems += [str(absence(path, name, report.dataset)) for path in column.absent()]
         tally = tallies.setdefault(name if name in known else f"{INPUT}s", Tally(known.get(name)))
         digest = column.digest()
         batch: list[np.ndarray] = []
@@ -144,6 +143,9 @@ def _read(report: Report, tasks: Sequence[Task], columns: Mapping[Key, Column]) 
     report.findings = {name: tally.describe() for name, tally in tallies.items()}
     if not report.problems:
         report.fingerprint = combine(fingerprints)
+    # After what is damaged: an image may lack a label's file where that is allowed, and the data are sound then.
+    for (split, _, name), column in columns.items():
+        report.problems += map(str, absences(column, split, name, report.dataset))
 
 
 class Tally:

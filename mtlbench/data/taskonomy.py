@@ -137,7 +137,10 @@ def _source(layout: str, paths: Paths, parts: Parts) -> Source:
         "keypoints": (size, "u2", lambda p: _clip(p, label_image(p, deep, size)), unpack_keypoints, NOTHING),
         "edges": (size, "u2", lambda p: _clip(p, label_image(p, deep, size)), unpack_edges, NOTHING),
     }
-    columns = {key: Column.of_files("/".join(key), files, *forms[key[1]]) for key, files in paths.items()}
+    columns = {
+        key: Column.of_files("/".join(key), files, *forms[key[1]], settings=f"void {NOTHING}")
+        for key, files in paths.items()
+    }
     return Source(layout, size, TASKS, columns, parts)
 
 
