@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from mtlbench.errors import DataError, one_line
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_PARSING = threading.Lock()  # numpy parses headers by `ast`, which can fail where threads switch inside it (gh-106905)
 MAX_PIXELS = 1 << 26
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 MAX_TEXT = 1 << 28  # bytes of a list
@@ -167,7 +169,8 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"format version {version}")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    with _PARSING:
+        shape, fortran, dtype = read(file)
     if dtype.hasobject or dtype.fields is not None or dtype.itemsize == 0:
         raise ValueError(f"dtype {dtype}")
     if any(n < 0 for n in shape):
