@@ -5,7 +5,7 @@ from __future__ import annotations
 from mtlbench.report.aggregate import Aggregate, Line, mean, paired, primary
 from mtlbench.report.comparisons import p_text
 from mtlbench.report.naming import digits, metric_name, task_name, unit
-from mtlbench.report.recommendation import apart, costs, interval, merit, ranked, worth
+from mtlbench.report.recommendation import apart, costs, interval, merit, ranked, shown, worth
 from mtlbench.report.text import number
 
 QUESTION = "What should the tasks share, and is the difference real?"
@@ -18,10 +18,10 @@ def answer(result: Aggregate) -> list[str]:
         return ["No finished run has a figure yet."]
     best, measure = lines[0], merit(result)
     one_seed = len(result.study.seeds) == 1
-    decimals = 1 if measure == "Δ" else 3
-    value = interval(mean(worth(result, best)), decimals)
     verb = "shows the highest" if one_seed else "has the highest"
-    said = [f"{best.label} {verb} {measure}: {value}{' %' if measure == 'Δ' else ''}, at {costs(best)}."]
+    said = [f"{best.label} {verb} {shown(measure, mean(worth(result, best))).replace(' ', ': ', 1)}, at {costs(best)}."]
+    if measure == "Δ" and best is result.line("independent"):
+        said = [f"{best.label} {verb} Δ, zero by definition, at {costs(best)}: no other method does better."]
     if one_seed:
         return [
             *said,
@@ -70,8 +70,8 @@ def _tasks(result: Aggregate) -> list[str]:
         key = (task.name, metric.name)
         top = max(lines, key=lambda x: (sign * mean(x.values[key]).mean, x.label))
         figure = f"{number(mean(top.values[key]).mean, digits(metric))} {unit(metric)}".replace(" °", "°").strip()
-        told.append(f"{task_name(task)}: {top.label} ({metric_name(metric)} {figure})")
-    return [f"Best figure by task: {'; '.join(told)}."] if told else []
+        told.append(f"{top.label} on {task_name(task)} ({metric_name(metric)} {figure})")
+    return [f"Best by task: {'; '.join(told)}."] if told else []
 
 
 def _transfer(result: Aggregate) -> list[str]:

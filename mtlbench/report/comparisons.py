@@ -17,6 +17,7 @@ def against(result: Aggregate) -> Table:
     tasks = [(t, m) for t in result.study.tasks if (m := result.primary(t))]
     keys: list[Key] = [DELTA, *((t.name, m.name) for t, m in tasks)]
     names = [OVERALL, *(task_name(t) for t, _ in tasks)]
+    tested = any(test.difference.n > 1 for line in result.lines for test in line.against.values())
     columns: list[Column] = []
     for name, key in zip(names, keys, strict=True):
         metric = next((m for t, m in tasks if (t.name, m.name) == key), None)
@@ -24,13 +25,13 @@ def against(result: Aggregate) -> Table:
         shown = "points" if metric is None else unit(metric)
         decimals = 1 if metric is None else digits(metric)
         columns.append(Column("gain", head, name, shown, None, decimals, True, interval=True))
-        columns += [Column("p", "p", name), Column("detectable", "detectable", name, shown)]
+        columns += [Column("p", "p", name), Column("detectable", "detectable", name, shown, None, decimals)] * tested
     rows = []
     for line in result.lines:
         if line.against:
-            rows.append(
-                (label(line), [c for i, k in enumerate(keys) for c in _test_cells(line, k, columns[3 * i].digits)])
-            )
+            gains = [c for c in columns if c.key == "gain"]
+            cells = [_test_cells(line, key, gain.digits) for key, gain in zip(keys, gains, strict=True)]
+            rows.append((label(line), [c for each in cells for c in (each if tested else each[:1])]))
     notes = [words.AGAINST_ONE_SEED if len(result.study.seeds) == 1 else words.AGAINST]
     return Table("against-hard-sharing", "Against hard sharing, paired by seed", columns, rows, notes)
 

@@ -12,6 +12,7 @@ from mtlbench.report.statistics import Summary
 from mtlbench.report.text import MISSING, csv_text, latex, markdown, number, si
 
 BEST, SECOND = "best", "second"
+LONG_HEAD = 11  # letters of a column's head that stand in one line of LaTeX
 PAGE = 10  # columns that a page of paper holds beside the first
 
 
@@ -138,8 +139,8 @@ def to_latex(table: Table, head: list[str]) -> str:
     parts = "\n\\par\\medskip\n".join(_latex_part(table, part) for part in blocks(table.columns))
     notes = " ".join(latex(note) for note in table.notes)
     return (
-        f"{comments}% \\usepackage{{booktabs,graphicx}}\n\\begin{{table}}[t]\n\\centering\n"
-        f"\\caption{{{latex(table.title)}. {notes}}}\n{parts}\n\\end{{table}}\n"
+        f"{comments}% \\usepackage{{booktabs,graphicx}}\n\\begin{{table}}[t]\n\\centering\n\\setlength{{\\tabcolsep}}{{4pt}}\n"
+        f"\\caption{{{latex(table.title)}. {notes}}}\n\\medskip\\small\n{parts}\n\\end{{table}}\n"
     )
 
 
@@ -183,15 +184,24 @@ def _latex_row(label: str, cells: list[Cell], columns: list[Column]) -> str:
 
 
 def _latex_head(table: Table) -> str:
-    heads = " & ".join([latex(table.first), *(latex(c.title) for c in table.columns)]) + " \\\\\n"
+    heads = " & ".join([latex(table.first), *map(_latex_title, table.columns)]) + " \\\\\n"
     if not table.grouped:
         return heads
     heads_above, rules, start = [], [], 2
     for group, count in spans(table.columns):
-        heads_above.append(f"\\multicolumn{{{count}}}{{c}}{{{latex(group)}}}")
-        rules.append(f"\\cmidrule(lr){{{start}-{start + count - 1}}}" if group else "")
+        heads_above.append(f"\\multicolumn{{{count}}}{{c}}{{{latex(group or 'all tasks')}}}")
+        rules.append(f"\\cmidrule(lr){{{start}-{start + count - 1}}}")
         start += count
     return " & ".join(["", *heads_above]) + " \\\\\n" + "".join(rules) + "\n" + heads
+
+
+def _latex_title(column: Column) -> str:
+    """A column's title in lines: a long head in two, then unit and arrow, so that a page holds many columns."""
+    breaks = [i for i, letter in enumerate(column.head) if letter == " "]
+    middle = min(breaks, key=lambda i: abs(2 * i - len(column.head)), default=0) if len(column.head) > LONG_HEAD else 0
+    lines = [column.head[:middle], column.head[middle:].strip(), column.title[len(column.head) :].strip()]
+    stacked = r"\\".join(latex(line) for line in lines if line)
+    return f"\\shortstack[r]{{{stacked}}}"
 
 
 def spans(columns: Sequence[Column]) -> list[tuple[str, int]]:

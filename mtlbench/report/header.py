@@ -9,7 +9,7 @@ from typing import Any
 from mtlbench.report.aggregate import Aggregate
 from mtlbench.report.naming import task_name
 from mtlbench.report.select import ORACLE, Study
-from mtlbench.report.text import clean, number
+from mtlbench.report.text import as_float, clean, number
 
 SELECTION = {
     "last": "last step",
@@ -23,20 +23,20 @@ def title(study: Study) -> str:
     """The study in one line."""
     tasks = ", ".join(task_name(t) for t in study.tasks)
     name = f"{clean(study.config.get('dataset', 'data'), 40)}: {tasks}"
+    name += f" ({clean(study.apart, 120)})" if study.apart else ""
     return f"{name} [best-test-oracle]" if study.oracle else name
 
 
 def header(result: Aggregate) -> list[tuple[str, str]]:
     """Label and text of each line."""
     study, config = result.study, result.study.config
-    selection, budget = str(config.get("selection", "last")), str(config.get("budget", "total"))
-    steps = config.get("steps")
+    selection = str(config.get("selection", "last"))
     streams = ", each with its own inputs" if len(study.streams) > 1 else ""
     layout = f", layout {found}" if (found := _layouts(study)) else ""
     lines = [
         ("Tasks", ", ".join(map(task_name, study.tasks)) + streams),
         ("Selection", SELECTION.get(selection, selection)),
-        ("Budget", f"{number(steps, 0) if steps else 'unknown'} steps, {budget} ({BUDGET.get(budget, '?')})"),
+        ("Budget", _budget(result)),
         ("Seeds", _seeds(study)),
         ("Targets", _targets(study)),
         ("Network", _join(config, "backbone", "width", "head", "dropout", "init", "batchnorm", "pretrained")),
@@ -45,13 +45,23 @@ def header(result: Aggregate) -> list[tuple[str, str]]:
         ("Tuning", _tuning(study)),
         ("Device", ", ".join(_machines(study)) or study.device),
         ("Data", f"fingerprint {study.fingerprint or 'not recorded'}{layout}"),
-        ("Commit", ", ".join(_most(r.commit for r in study.outcomes)) or "unknown"),
+        ("Commit", _commits(study)),
     ]
     commands = _most(r.command for r in study.outcomes)
     lines += [("Command", clean(command, 400)) for command in commands[:4]]
     if len(commands) > 4:
         lines.append(("Command", f"and {len(commands) - 4} more, on the pages of the runs"))
     return [(label, clean(text, 600)) for label, text in lines]
+
+
+def _budget(result: Aggregate) -> str:
+    """The steps that count, and under `final` what each method took in all where that is more."""
+    config = result.study.config
+    kind, steps = str(config.get("budget", "total")), as_float(config.get("steps"))
+    text = f"{number(steps, 0) if steps else 'unknown'} steps, {kind} ({BUDGET.get(kind, '?')})"
+    study = [(x.label, x.costs["steps"].mean) for x in result.lines if x.row.role == "study" and "steps" in x.costs]
+    more = [f"{label} {number(taken, 0)}" for label, taken in study if steps and taken > steps]
+    return f"{text}; steps in all: {', '.join(more)}" if more else text
 
 
 def _seeds(study: Study) -> str:
@@ -72,7 +82,13 @@ def _tuning(study: Study) -> str:
 
 
 def _join(config: Mapping[str, Any], *names: str) -> str:
-    return ", ".join(f"{n} {clean(v, 40)}" for n in names if (v := config.get(n)) is not None)
+    return ", ".join(f"{n.replace('_', ' ')} {clean(v, 40)}" for n in names if (v := config.get(n)) is not None)
+
+
+def _commits(study: Study) -> str:
+    found = _most(r.commit for r in study.outcomes)
+    changed = " (+: with changes that were not committed)" if any(c.endswith("+") for c in found) else ""
+    return ", ".join(found) + changed if found else "unknown"
 
 
 def _machines(study: Study) -> list[str]:

@@ -10,8 +10,8 @@ from mtlbench.report.text import clean
 NAMES = {
     "miou": "mIoU",
     "pixel_accuracy": "pixel acc.",
-    "mean_angle": "mean",
-    "median_angle": "median",
+    "mean_angle": "mean angle",
+    "median_angle": "median angle",
     "within_11.25": "within 11.25°",
     "within_22.5": "within 22.5°",
     "within_30": "within 30°",

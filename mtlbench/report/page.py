@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from mtlbench.report.comparisons import rank_table
 from mtlbench.report.formats import BEST, SECOND, Cell, Column, Table, spans
 from mtlbench.report.header import header, title
 from mtlbench.report.naming import label
-from mtlbench.report.recommendation import apart, costs, interval, merit, ranked, worth
+from mtlbench.report.recommendation import apart, costs, merit, ranked, shown, worth
 from mtlbench.report.runs import row_file, row_view
 from mtlbench.report.text import clean
 
@@ -91,7 +92,7 @@ def _study(result: Aggregate, tables: Sequence[Table], figures: list[dict[str, A
     links = {label(x): f"runs/{row_file(study, x.row)}" for x in result.lines}
     links |= {x.label: f"runs/{row_file(study, x.row)}" for x in result.lines}
     kinds = {label(x): "control" for x in result.lines if x.row.role == "control"} | {"constant predictor": "constant"}
-    views = [view(t, f"t-{study.name}-{t.name}", links, kinds) for t in tables]
+    views = [{**view(t, f"t-{study.name}-{t.name}", links, kinds), "files": _files(study.name, t)} for t in tables]
     candidates = _candidates(result)
     return {
         "id": study.name,
@@ -102,19 +103,21 @@ def _study(result: Aggregate, tables: Sequence[Table], figures: list[dict[str, A
         "figures": figures,
         "seeds": len(study.seeds),
         "candidates": json.dumps(candidates) if candidates else "",
-        "files": [f"{study.name}.md", *(f"{study.name}-{t.name}.{s}" for t in tables[:2] for s in ("csv", "tex"))],
     }
+
+
+def _files(study: str, table: Table) -> list[tuple[str, str]]:
+    return [(kind, f"tables/{study}-{table.name}.{suffix}") for kind, suffix in (("CSV", "csv"), ("LaTeX", "tex"))]
 
 
 def _candidates(result: Aggregate) -> list[dict[str, Any]]:
     """What the form of limits chooses from, best first."""
     lines = ranked(result)
-    decimals = 1 if merit(result) == "Δ" else 3
     return [
         {
             "id": i,
             "label": line.label,
-            "figure": f"{merit(result)} {interval(mean(worth(result, line)), decimals)}",
+            "figure": shown(merit(result), mean(worth(result, line))),
             "costs": costs(line),
             "ratio": _cost(line, "parameters_ratio", 1.0),
             "macs": _cost(line, "macs", 1e9),
@@ -137,15 +140,20 @@ def _ranking(ranking: Ranking, figures: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def view(table: Table, name: str, links: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """A table as the template needs it."""
+    """A table as the template needs it: what is of no task, such as Δ over all of them, stands first, where it is seen."""
+    order = sorted(range(len(table.columns)), key=lambda i: table.grouped and table.columns[i].group != "")
+    table = replace(
+        table,
+        columns=[table.columns[i] for i in order],
+        rows=[(text, [cells[i] for i in order]) for text, cells in table.rows],
+    )
     found = spans(table.columns)
     groups = [{"name": g, "span": n, "index": i} for i, (g, n) in enumerate(found)]
     index = [i for i, (_, n) in enumerate(found) for _ in range(n)]
     edges = [i == 0 or index[i] != index[i - 1] for i in range(len(index))] if table.grouped else [False] * len(index)
-    columns = [
-        {"title": c.title, "group": g, "edge": e, "sort": "up" if c.higher is False else "down"}
-        for c, g, e in zip(table.columns, index, edges, strict=True)
-    ]
+    columns = [_head(*x) for x in zip(table.columns, index, edges, strict=True)]
+    for i, column in enumerate(columns):  # a column of sentences is read from its left edge
+        column["css"] += " text" * any(_is_text(cells[i]) for _, cells in table.rows)
     rows = [
         {
             "label": text,
@@ -156,7 +164,18 @@ def view(table: Table, name: str, links: Mapping[str, str], kinds: Mapping[str, 
         for text, cells in table.rows
     ]
     common = {"id": name, "title": table.title, "first": table.first, "notes": table.notes, "grouped": table.grouped}
+    common["files"] = []
     return {**common, "groups": groups, "columns": columns, "rows": rows}
+
+
+def _head(column: Column, group: int, edge: bool) -> dict[str, Any]:
+    head = column.title.replace(f"{column.unit}) ", f"{column.unit})\u00a0")  # unit and arrow stay together
+    css = "first-of-group" if edge else ""
+    return {"title": head, "group": group, "css": css, "sort": "up" if column.higher is False else "down"}
+
+
+def _is_text(cell: Cell) -> bool:
+    return isinstance(cell.value, str) and len(cell.value) > 24
 
 
 _SAID = {BEST: "best", SECOND: "second best"}
@@ -165,7 +184,7 @@ _SAID = {BEST: "best", SECOND: "second best"}
 def _cell(cell: Cell, column: Column, group: int, edge: bool) -> dict[str, Any]:
     css = [cell.mark] * bool(cell.mark) + ["first-of-group"] * edge
     if isinstance(cell.value, str):
-        css += ["text"] * (len(cell.value) > 24)
+        css += ["text"] * _is_text(cell)
         return {"text": clean(cell.value, 2000), "value": None, "css": " ".join(css), "said": "", "group": group}
     value = f"{cell.value.mean:.10g}" if cell.value.n and math.isfinite(cell.value.mean) else ""
     return {

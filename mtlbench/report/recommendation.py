@@ -116,15 +116,21 @@ class Choice:
         return "\n".join(lines)
 
     def _figure(self) -> str:
-        return f"{self.merit} {interval(self.value, 1 if self.merit == 'Δ' else 3)}"
+        return shown(self.merit, self.value)
 
 
-def interval(value: Summary, digits: int) -> str:
-    """A mean with its 95 % t interval where seeds allow one."""
+def interval(value: Summary, digits: int, unit: str = "") -> str:
+    """A mean with its 95 % t interval where seeds allow one; `unit` stands behind the figures."""
     text = number(value.mean, digits, sign=True)
+    unit = f" {unit}" if unit else ""
     if not math.isfinite(value.low):
-        return text + " (one seed)"
-    return f"{text} [{number(value.low, digits, sign=True)}, {number(value.high, digits, sign=True)}]"
+        return f"{text}{unit} (one seed)"
+    return f"{text} [{number(value.low, digits, sign=True)}, {number(value.high, digits, sign=True)}]{unit}"
+
+
+def shown(measure: str, value: Summary) -> str:
+    """A figure of `merit`, with its name, decimals and unit."""
+    return f"{measure} {interval(value, 1, '%') if measure == 'Δ' else interval(value, 3)}"
 
 
 def costs(line: Line) -> str:

@@ -85,7 +85,7 @@ def _run(result: Aggregate, run: Outcome, first: Outcome) -> dict[str, Any]:
 def _figures(run: Outcome, task: Any) -> str:
     values = run.final.get(task.name) or {}
     known = [(m, x) for m in task.metrics if (x := as_float(values.get(m.name))) is not None]
-    told = ", ".join(f"{metric_name(m)} {number(x, digits(m))} {unit(m)}".rstrip() for m, x in known)
+    told = ", ".join(f"{metric_name(m)} {number(x, digits(m))} {unit(m)}".replace(" °", "°").rstrip() for m, x in known)
     skill = as_float(run.skill.get(task.name))
     return told + (f"; skill {skill:.3f}" if told and skill is not None else "")
 

@@ -21,6 +21,19 @@ VARYING = frozenset({"method", "options", "seed", "role"})  # what may differ in
 TUNED = frozenset({"lr", "weight_decay"})  # chosen for each method where a tuning stage ran
 EXTENT = frozenset({"steps"})  # in which a budget control differs from its study
 ORACLE = "best-test-oracle"
+# what tells studies apart in a title, tried in this order before any other setting
+FIRST_TOLD = (
+    "budget",
+    "selection",
+    "preset",
+    "device",
+    "backbone",
+    "width",
+    "weighting",
+    "tuning",
+    "steps",
+    "batch size",
+)
 
 
 @dataclass
@@ -62,6 +75,7 @@ class Study:
     outcomes: list[Outcome]
     tuning: list[Outcome] = field(default_factory=list)  # the trials of a tuning stage before it
     warnings: list[str] = field(default_factory=list)
+    apart: str = ""  # the settings that tell it from other studies of the same data and tasks
 
     @property
     def oracle(self) -> bool:
@@ -93,7 +107,32 @@ def studies(outcomes: Iterable[Outcome]) -> list[Study]:
             for key in homes.get(_key(run, EXTENT | TUNED)) or [_study_key(run, trials)]:
                 groups[key].append(run)
     found = [_study(key, group, trials.get(_key(group[0], TUNED), [])) for key, group in groups.items()]
+    _tell_apart(found)
     return sorted(found, key=lambda s: s.name)
+
+
+def _tell_apart(found: Iterable[Study]) -> None:
+    """Name in each study what sets it apart from those of the same data set and tasks, in as few settings as do."""
+    alike: dict[str, list[Study]] = defaultdict(list)
+    for study in found:
+        alike[json.dumps([study.config.get("dataset"), [t.name for t in study.tasks]], default=str)].append(study)
+    for group in alike.values():
+        settings = [_distinguishing(s) for s in group]
+        rest = sorted({n for s in settings for n in s} - set(FIRST_TOLD))
+        told: list[str] = []
+        parts = 1
+        for name in (*FIRST_TOLD, *rest):
+            split = len({tuple(s.get(n) for n in (*told, name)) for s in settings})
+            if split > parts:
+                told, parts = [*told, name], split
+        for study, s in zip(group, settings, strict=True):
+            study.apart = ", ".join(f"{n} {s.get(n, '-')}" for n in told)
+
+
+def _distinguishing(study: Study) -> dict[str, str]:
+    values = {**dict(flatten(study.config)), "device": study.device, "fingerprint": study.fingerprint or "unknown"}
+    values["tuning"] = f"{len(study.tuning)} trials" if study.tuning else "none"
+    return {clean(n, 40).replace("_", " "): clean(v, 40) for n, v in values.items()}
 
 
 def _study_key(run: Outcome, trials: Mapping[str, list[Outcome]]) -> str:

@@ -56,14 +56,14 @@ def _mark(result: Aggregate, cells: list[Cell], series: list[Series], column: Co
         return
     best = next(i for i, value in ranked.items() if value == values[0])
     for i, value in ranked.items():
-        cells[i].mark = {values[0]: BEST, values[1]: SECOND}.get(value, "")
+        cells[i].mark = {values[0]: BEST, values[1]: SECOND if len(values) > 2 else ""}.get(value, "")
         if value != values[0]:
             gap = paired(None, turned[best], turned[i]).difference
             cells[i].tied = gap.n >= 2 and gap.low <= 0
 
 
 def _accuracy_notes(result: Aggregate) -> list[str]:
-    notes = [words.ONE_SEED if len(result.study.seeds) == 1 else words.SEEDS]
+    notes = [f"{words.ONE_SEED} {words.BOLD}" if len(result.study.seeds) == 1 else words.SEEDS]
     if result.line("independent") is None:
         notes.append(words.NO_SINGLE_TASK)
     else:
@@ -112,9 +112,10 @@ _COSTS = (
 
 def costs(result: Aggregate) -> Table:
     """What the deployed network and its training cost."""
-    each = sorted({name for line in result.lines for name in line.costs if name.startswith("macs:")})
+    measured = {name for line in result.lines for name in line.costs}
+    each = [name for t in result.study.tasks if (name := f"macs:{t.name}") in measured]
     own = [Column(name, f"MACs, {clean(name[5:], 30)} alone", "", "MAC", None, prefix=True) for name in each[:6]]
-    columns = [*_COSTS[:7], *own, *_COSTS[7:]]
+    columns = [*_COSTS, *own]
     rows = []
     for line in result.lines:
         if any(s.n for s in line.costs.values()):
@@ -161,7 +162,10 @@ def skills(result: Aggregate) -> Table:
 def references(result: Aggregate) -> Table:
     """Published figures, each with its source: never compared with ours cell by cell, settings differ."""
     pairs_ = [(t, m) for t in result.study.tasks for m in t.metrics]
-    rows = [(f"{r.label} (published)", [Cell(_known(r, t, m)) for t, m in pairs_]) for r in _references(result)]
+    rows = [
+        (f"{r.label.removesuffix(' (published)')} (published)", [Cell(_known(r, t, m)) for t, m in pairs_])
+        for r in _references(result)
+    ]
     notes = [f"{clean(r.label)}: {clean(r.source)}." for r in _references(result)]
     notes.append(words.PUBLISHED)
     columns = [metric_column(t, m) for t, m in pairs_]

@@ -1,10 +1,14 @@
-"""The report in a terminal: a table a study, and what must be known before believing it."""
+"""The report in a terminal: a table a study, cut to the terminal's width, and what must be known before believing it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,13 +24,15 @@ if TYPE_CHECKING:
     from mtlbench.report.build import Report
 
 SHOWN = 12  # studies printed; the rest is on the page
+NAME = 36  # characters of a method's name in one line
+GAP = 2  # between columns: one of padding, one of the box
 
 
 def terminal(report: Report) -> list[Any]:
     """Renderables for rich: a table a study with its warnings, then everything that could not be read."""
     found: list[Any] = []
-    for result in report.aggregates[:SHOWN]:
-        found += [_table(result), *_notes(result)]
+    for i, result in enumerate(report.aggregates[:SHOWN]):
+        found += [*[""] * (i > 0), f"[bold]{escape(title(result.study))}[/bold]", _table(result), *_notes(result)]
     if len(report.aggregates) > SHOWN:
         found.append(f"and {len(report.aggregates) - SHOWN} more studies, in {escape(str(report.out / 'index.html'))}")
     if not report.aggregates:
@@ -34,42 +40,77 @@ def terminal(report: Report) -> list[Any]:
     return found + [f"[yellow]warning:[/yellow] {escape(w)}" for w in report.warnings]
 
 
-def _table(result: Aggregate) -> Table:
-    seeds = len(result.study.seeds)
-    caption = f"{seeds} seed{'s' if seeds != 1 else ''}, selection {result.study.config.get('selection', 'last')}"
-    table = Table(
-        title=escape(title(result.study)), caption=escape(caption), title_justify="left", caption_justify="left"
-    )
-    table.add_column("method")
-    columns = list(_columns(result))
-    for column, _ in columns:
-        table.add_column(escape(f"{column.group} {column.title}".strip()), justify="right")
-    for line in result.lines:
-        shown = [escape(Cell(_value(line, key)).show(column)) for column, key in columns]
-        if line.row.runs:
-            table.add_row(escape(line.label), *shown)
-        for seed, reason in sorted(line.row.lost.items()):
-            table.add_row(escape(f"{line.label}, seed {seed}"), f"[red]{escape(reason)}[/red]")
-    return table
+@dataclass(frozen=True)
+class Parts:
+    """Columns (head of several lines, cells) beside the names; those that do not fit follow below, under the names again."""
+
+    names: tuple[str, ...]
+    columns: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As many tables as the width needs."""
+        for part in self.cut(options.max_width) if self.names else ():
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
+            table.add_column("method", vertical="bottom", max_width=self.name_width(options.max_width), overflow="fold")
+            for head, _ in part:
+                table.add_column(escape(head), justify="right", vertical="bottom", no_wrap=True)
+            for name, *cells in zip(self.names, *(cells for _, cells in part), strict=True):
+                table.add_row(escape(name), *map(escape, cells))
+            yield table
+            yield ""
+
+    def name_width(self, width: int) -> int:
+        """Of the first column: a long name takes a second line before it takes half of a narrow terminal."""
+        return min(max(width // 3, 16), NAME, max(map(cell_len, ("method", *self.names))))
+
+    def cut(self, width: int) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
+        """The columns, cut so that each part is at most so wide; none is left empty."""
+        start = self.name_width(width) + GAP
+        part: list[tuple[str, tuple[str, ...]]] = []
+        room = width - start
+        for column in self.columns:
+            needed = max(map(cell_len, (*column[0].split("\n"), *column[1]))) + GAP
+            if part and needed > room:
+                yield part
+                part, room = [], width - start
+            part.append(column)
+            room -= needed
+        yield part
 
 
-def _columns(result: Aggregate) -> Iterator[tuple[Column, tuple[str, str]]]:
+def _table(result: Aggregate) -> Parts:
+    lines = [line for line in result.lines if line.row.runs]
+    columns = []
+    for head, column, key in _columns(result):
+        columns.append((head, tuple(Cell(_value(line, key)).show(column) for line in lines)))
+    return Parts(tuple(line.label for line in lines), tuple(columns))
+
+
+def _columns(result: Aggregate) -> Iterator[tuple[str, Column, tuple[str, str]]]:
+    """What all tasks come to and cost, then each task's primary metric."""
+    yield "Δ\n(%) ↑", Column("delta", "Δ", "", "%", True, 1, True), DELTA
+    yield "mean\nskill ↑", Column("score", "mean skill", "", "", True, 3), ("score", "")
+    yield "backbone\n×", Column("parameters_ratio", "backbone ×", "", "", None, 2), ("cost", "parameters_ratio")
+    yield "\nMACs", Column("macs", "MACs", "", "", None, prefix=True), ("cost", "macs")
     for task in result.study.tasks:
         if metric := primary(task):
-            yield metric_column(task, metric), (task.name, metric.name)
-            yield Column("skill", "skill", "", "", None, 2), (task.name, "skill")
-    yield Column("delta", "Δ", "", "%", True, 1, True), DELTA
-    yield Column("parameters_ratio", "backbone ×", "", "", None, 2), ("cost", "parameters_ratio")
-    yield Column("macs", "MACs", "", "", None, prefix=True), ("cost", "macs")
+            column = metric_column(task, metric)
+            yield f"{column.group}\n{column.title}", column, (task.name, metric.name)
 
 
 def _value(line: Line, key: tuple[str, str]) -> Any:
-    task, name = key
-    if name == "skill":
-        return mean(line.skill.get(task, {}))
-    return line.costs.get(name, EMPTY) if task == "cost" else mean(line.series(key))
+    kind, name = key
+    if kind == "score":
+        return mean(line.score)
+    return line.costs.get(name, EMPTY) if kind == "cost" else mean(line.series(key))
 
 
 def _notes(result: Aggregate) -> list[str]:
-    notes = [words.ONE_SEED] if len(result.study.seeds) == 1 else []
-    return [f"[yellow]note:[/yellow] {escape(note)}" for note in (*notes, *status_notes(result))]
+    """The runs that are not in the table, and what is true of those that are."""
+    lost = [(f"{x.label}, seed {s}", why) for x in result.lines for s, why in sorted(x.row.lost.items())]
+    found = [f"[red]not counted:[/red] {escape(run)}: {escape(why)}" for run, why in lost]
+    seeds = len(result.study.seeds)
+    selection = result.study.config.get("selection", "last")
+    found.append(escape(f"{seeds} seed{'s' if seeds != 1 else ''}, selection {selection}"))
+    notes = [words.ONE_SEED] if seeds == 1 else []
+    return found + [f"[yellow]note:[/yellow] {escape(note)}" for note in (*notes, *status_notes(result))]

@@ -47,7 +47,7 @@ def as_float(value: Any) -> float | None:
     return result if math.isfinite(result) else None
 
 
-_SCALES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+SCALES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def si(value: float | None, unit: str = "") -> str:
@@ -55,7 +55,7 @@ def si(value: float | None, unit: str = "") -> str:
     value = as_float(value)
     if value is None:
         return MISSING
-    scale, letter = next(((s, p) for s, p in _SCALES if abs(value) >= 0.9995 * s), (1.0, ""))
+    scale, letter = next(((s, p) for s, p in SCALES if abs(value) >= 0.9995 * s), (1.0, ""))
     scaled = value / scale
     digits = 0 if abs(scaled) >= 99.95 or (scale == 1.0 and scaled == int(scaled)) else 1 if abs(scaled) >= 9.995 else 2
     return number(scaled, digits) + (f" {letter}{unit}" if letter or unit else "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from mtlbench.report.aggregate import Aggregate
@@ -19,18 +21,29 @@ NOTE = (
 )
 
 
+def trials(result: Aggregate) -> dict[str, list[Outcome]]:
+    """Each method's trials, in their order."""
+    tried: dict[str, list[Outcome]] = defaultdict(list)
+    for run in sorted(result.study.tuning, key=_order):
+        tried[run.method].append(run)
+    return tried
+
+
+def best_so_far(runs: Sequence[Outcome]) -> list[float]:
+    """The best score after each trial; -inf as long as none has one."""
+    return list(accumulate(map(_score, runs), max))
+
+
 def tuning(result: Aggregate) -> Table:
     """A row a method: the curve of the best score so far, and the values that were chosen."""
-    tried: dict[str, list[Outcome]] = defaultdict(list)
-    for run in result.study.tuning:
-        tried[run.method].append(run)
+    tried = trials(result)
     most = max(map(len, tried.values()), default=0)
     points = [k for k in range(1, most + 1) if most <= SHOWN or k == most or k & (k - 1) == 0]
     columns = [Column(f"best_of_{k}", str(k), "best score after trials", "", True, 3) for k in points]
     units = any("units_lr" in run.options for run in result.study.tuning)
     columns += [Column("lr", "learning rate", "chosen"), Column("weight_decay", "weight decay", "chosen")]
     columns += [Column("units_lr", "units' multiplier", "chosen")] * units
-    rows = [(clean(name, 60), _cells(sorted(runs, key=_order), points, units)) for name, runs in sorted(tried.items())]
+    rows = [(clean(name, 60), _cells(runs, points, units)) for name, runs in sorted(tried.items())]
     return Table("tuning", "Tuning: what each method's trials reached, and what was chosen", columns, rows, [NOTE])
 
 
@@ -40,7 +53,8 @@ def _order(run: Outcome) -> tuple[float, str, str]:
 
 def _cells(runs: list[Outcome], points: list[int], units: bool) -> list[Cell]:
     scores = [_score(run) for run in runs]
-    curve = [Cell(_summary(max(scores[:k]))) if len(scores) >= k else Cell("") for k in points]
+    reached = best_so_far(runs)
+    curve = [Cell(_summary(reached[k - 1])) if len(runs) >= k else Cell("") for k in points]
     best = max(range(len(runs)), key=lambda i: (scores[i], -i))  # the earlier where two are equal
     if scores[best] == -math.inf:
         return curve + [Cell("none finished")] * (2 + units)

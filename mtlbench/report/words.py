@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-ONE_SEED = (
-    "One seed: no intervals, and no ranking can be read from this table. Bold marks the best figure of a column, which is "
-    "not a winner."
-)
+ONE_SEED = "One seed: no intervals, and no ranking can be read from this table."
+BOLD = "Bold marks the best figure of a column, which is not a winner."
 SEEDS = (
     "Mean ± standard deviation over seeds; brackets are 95 % t intervals. Best in bold, second best in italics (underlined in "
     "LaTeX and on the page). ≈ cannot be told from the best at these seeds: the 95 % interval of the paired difference "

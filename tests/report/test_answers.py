@@ -13,7 +13,9 @@ from rich.console import Console
 from mtlbench import report
 from mtlbench.errors import ConfigError, RecordError
 from mtlbench.report import build
+from mtlbench.report.aggregate import DELTA, mean
 from mtlbench.report.answers import answer
+from mtlbench.report.formats import Cell, Column
 from mtlbench.report.recommendation import choose, limits
 
 
@@ -70,7 +72,7 @@ def test_the_answer_names_the_best_and_whether_it_is_real(small: Path) -> None:
     said = " ".join(answer(build.read(small).aggregates[0]))
     assert said.startswith("nddr has the highest Δ")
     assert "after Holm's correction: a real difference at these seeds" in said
-    assert "Best figure by task: segmentation: cross-stitch" in said
+    assert "Best by task: cross-stitch on segmentation (mIoU 3" in said
 
 
 def test_the_answer_of_one_seed_claims_nothing(synthetic: ModuleType, tmp_path: Path) -> None:
@@ -112,6 +114,28 @@ def test_the_terminal_shows_figures_reasons_and_warnings(small: Path) -> None:
         "3 seeds",
     ):
         assert said in text, said
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_cuts_the_table_between_columns_not_within(small: Path, width: int) -> None:
+    result = build.read(small)
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(*result.terminal(), sep="\n")
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    for line in result.aggregates[0].lines:
+        delta = Cell(mean(line.series(DELTA))).show(Column("delta", "Δ", "", "%", True, 1, True))
+        assert any(x.startswith(line.label[:16]) and delta in x for x in lines), line.label
+    assert any(x.strip().endswith("abs. error (m) ↓") or "abs. error (m) ↓" in x for x in lines)
+
+
+def test_the_answer_may_be_that_sharing_does_not_help(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("single-task", "den"):
+        synthetic.run(tmp_path, method, 0, per_image=False)
+    first = answer(build.read(tmp_path).aggregates[0])[0]
+    assert first.startswith("single-task shows the highest Δ, zero by definition, at 3.00× backbone")
+    assert first.endswith("no other method does better.")
 
 
 def spoiled(

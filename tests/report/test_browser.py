@@ -83,15 +83,22 @@ def test_columns_sort_both_ways(browser: Any, written: Report) -> None:
     values = [float(v) for v in browser.run("column(1)") if v]
     assert values == sorted(values, reverse=True)
     assert browser.run("document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "descending"
+    assert browser.run("column(1)")[-1] == ""  # the constant predictor has no Delta: last, whichever way
     browser.run("press(1)")
     assert [float(v) for v in browser.run("column(1)") if v] == sorted(values)
+    assert browser.run("column(1)")[-1] == ""
     browser.run("press(0)")
     assert browser.run("column(0)") == sorted(names, key=str.lower)
-    browser.run("press(3)")
-    assert browser.run("column(3)")[-1] == ""  # the constant predictor has no Delta: last, whichever way
-    browser.run("press(3)")
-    assert browser.run("column(3)")[-1] == ""
     quiet(browser, written.out)
+
+
+def test_the_overall_delta_is_seen_without_scrolling(browser: Any, written: Report) -> None:
+    index(browser, written.out)
+    heads = "[...table.querySelectorAll('thead tr:last-child button')].map(b => b.textContent)"
+    assert browser.run(heads)[1].startswith("Δ (%)")
+    assert browser.run("table.querySelector('thead tr.groups th').textContent") == "all tasks"
+    delta = browser.run("table.rows[1].cells[1].getBoundingClientRect().right")
+    assert delta < 1280 / 3
 
 
 def test_rows_are_filtered(browser: Any, written: Report) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mtlbench.report import build
+from mtlbench.report.header import title
 from mtlbench.report.outcome import device_kind
 from mtlbench.report.select import Study
 
@@ -105,6 +106,34 @@ def test_a_budget_control_is_a_labelled_row_of_its_study(run: Any, tmp_path: Pat
     (study,) = studies(tmp_path)
     assert labels(study) == ["hard-sharing", "hard-sharing [control, 3,000 steps]"]
     assert not study.rows[1].lost  # a control need not have every seed
+
+
+def test_titles_tell_studies_of_the_same_tasks_apart(run: Any, synthetic: ModuleType, tmp_path: Path) -> None:
+    run("nddr", 0)
+    run("nddr", 0, tasks=synthetic.TASKS[:1])
+    assert [s.apart for s in studies(tmp_path)] == ["", ""]
+    run("nddr", 0, budget="final", name="final")
+    run("nddr", 0, budget="final", width=0.5, name="wide")
+    assert sorted(s.apart for s in studies(tmp_path)) == [
+        "",
+        "budget final, width 0.25",
+        "budget final, width 0.5",
+        "budget total, width 0.25",
+    ]
+    found = {title(s) for s in studies(tmp_path)}
+    assert len(found) == 4
+    assert "scenes: segmentation, normals (derived), depth (budget final, width 0.5)" in found
+
+
+def test_budgets_are_never_in_one_table(run: Any, tmp_path: Path) -> None:
+    for method in ("single-task", "adashare"):
+        run(method, 0)
+        run(method, 0, budget="final", name=f"{method}-final")
+    found = {s.config["budget"]: s for s in studies(tmp_path)}
+    assert set(found) == {"total", "final"}
+    for budget, study in found.items():
+        assert labels(study) == ["single-task", "adashare"]
+        assert all(r.config["budget"] == budget for row in study.rows for r in row.every)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from mtlbench.report import build, formats, tables, words
 from mtlbench.report.aggregate import Aggregate
 from mtlbench.report.build import Report
 from mtlbench.report.formats import BEST, SECOND, Cell, Column, Table
+from mtlbench.report.header import header
 from mtlbench.report.statistics import Summary
 from mtlbench.report.text import clean, csv_text, duration, latex, markdown, number, si, slug
 
@@ -152,6 +154,43 @@ def test_published_figures_need_a_source_and_stand_apart(written: Report) -> Non
     assert [label for label, _ in published.rows] == ["AdaShare (published)"]
     assert any("Sun et al. 2020" in note for note in published.notes)
     assert not any("published" in label for label, _ in table(written.aggregates[0], "accuracy").rows)
+
+
+def test_published_is_said_once(written: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = written.aggregates[0]
+    run = result.study.outcomes[0]
+    rows = tuple(r.model_copy(update={"label": "AdaShare (published)"}) for r in run.reference)
+    monkeypatch.setattr(result.study, "outcomes", [replace(run, reference=rows)])
+    assert [label for label, _ in table(result, "published").rows] == ["AdaShare (published)"]
+
+
+def test_second_best_needs_a_third(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("single-task", "nddr"):
+        synthetic.run(tmp_path, method, 0, per_image=False)
+    cells = column(table(build.read(tmp_path).aggregates[0], "accuracy"), "miou", "segmentation")
+    assert sorted(c.mark for c in cells.values()) == ["", "", BEST]  # the constant predictor, the other, the best
+
+
+def test_one_seed_has_differences_and_no_tests(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("single-task", "hard-sharing"):
+        synthetic.run(tmp_path, method, 0, per_image=False)
+    assert {c.key for c in table(build.read(tmp_path).aggregates[0], "against-hard-sharing").columns} == {"gain"}
+    for method in ("single-task", "hard-sharing"):
+        synthetic.run(tmp_path, method, 1, per_image=False)
+    found = table(build.read(tmp_path).aggregates[0], "against-hard-sharing")
+    assert [c.key for c in found.columns[:3]] == ["gain", "p", "detectable"]
+    assert all(len(cells) == len(found.columns) for _, cells in found.rows)
+
+
+def test_the_header_names_budget_and_extra_steps(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("single-task", "adashare"):
+        folder = synthetic.run(tmp_path, method, 0, per_image=False, budget="final")
+    record = folder / "record.jsonl"
+    *rest, end = record.read_text().splitlines()
+    record.write_text("\n".join([*rest, end.replace('"step":1000', '"step":2500')]) + "\n")
+    said = dict(header(build.read(tmp_path).aggregates[0]))["Budget"]
+    assert said.startswith("1,000 steps, final (")
+    assert said.endswith("; steps in all: adashare 2,500")
 
 
 def test_csv_has_every_figure_in_full(written: Report) -> None:

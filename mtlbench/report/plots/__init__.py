@@ -24,6 +24,7 @@ from mtlbench.report.plots import (
     scaling,
     style,
     transfer,
+    tuning,
 )
 from mtlbench.report.ranking import Ranking
 from mtlbench.report.text import clean
@@ -34,6 +35,7 @@ STUDY: Mapping[str, ModuleType] = {
     "transfer": transfer,
     "curves": curves,
     "policies": policies,
+    "tuning": tuning,
     "gallery": gallery,
     "classified": classified,
 }

@@ -12,7 +12,7 @@ from mtlbench.report.aggregate import Aggregate, Line, mean, primary
 from mtlbench.report.naming import metric_column
 from mtlbench.report.plots import style
 
-TITLE = "Each task's primary metric, with 95 % intervals over seeds"
+TITLE = "Each task's primary metric by method, with intervals over seeds where there are several"
 
 
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
@@ -28,9 +28,10 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
         if any(row["seeds"] for row in rows):
             column = metric_column(task, metric)
             constant = mean(result.constant[key]).mean
+            said = f"{column.figure(constant)} {column.unit}".replace(" °", "°").rstrip()
             panel = {"task": column.group, "title": column.title, "rows": rows, "higher": metric.higher}
-            panels.append({**panel, "constant": constant if style.usable(constant) else None})
-    return {"panels": panels} if panels else None
+            panels.append({**panel, "constant": said if style.usable(constant) else None})
+    return {"panels": panels, "seeds": len(result.study.seeds)} if panels else None
 
 
 def _row(line: Line, key: tuple[str, str], order: dict[str, int]) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def draw(content: dict[str, Any]) -> Figure:
     """Panels side by side, methods from top to bottom; the dashed line is the first row, single-task where it ran."""
     panels = content["panels"]
     rows = len(panels[0]["rows"])
-    columns = min(len(panels), 3)
+    columns = style.across(len(panels))
     lines = -(-len(panels) // columns)
     made = style.figure(0.3 + lines * (0.65 + 0.19 * rows))
     grid = made.subplots(lines, columns, sharey=True, squeeze=False)
@@ -53,7 +54,8 @@ def draw(content: dict[str, Any]) -> Figure:
         axes.set_visible(False)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, panel)
-    said = "line: 95 % t interval over seeds; ticks: seeds; dashed: the first row"
+    over = "line: 95 % t interval over seeds; ticks: seeds; " if content["seeds"] > 1 else ""
+    said = f"{over}dashed: the first row"
     style.caption(made, "Primary metric of each task", content["note"], said)
     return made
 
@@ -75,12 +77,14 @@ def _panel(axes: Axes, panel: dict[str, Any]) -> None:
             axes.plot(
                 dots, [y] * len(dots), "|", color=style.INK, markersize=5, markeredgewidth=0.7, alpha=0.55, zorder=3
             )
-        axes.scatter([row["mean"]], [y], s=32, zorder=4, edgecolor="white", linewidth=0.6, **look)
+        axes.scatter(
+            [row["mean"]], [y], s=style.area(row["look"], 32), zorder=4, edgecolor="white", linewidth=0.6, **look
+        )
     axes.set_yticks(range(len(rows)), [style.shorten(row["label"]) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     style.pad(axes, reach, "x")
     axes.set_title(panel["task"], loc="left")
-    constant = "" if panel["constant"] is None else f"\nconstant predictor: {panel['constant']:.4g}"
+    constant = "" if panel["constant"] is None else f"\nconstant predictor: {panel['constant']}"
     axes.set_xlabel(panel["title"] + constant)

@@ -46,7 +46,7 @@ def _curve(line: Line, task: TaskInfo, order: dict[str, int]) -> dict[str, Any] 
 def draw(content: dict[str, Any]) -> Figure:
     """A panel a task."""
     panels = content["panels"]
-    columns = min(len(panels), 3)
+    columns = style.across(len(panels))
     lines = -(-len(panels) // columns)
     made = style.figure(0.7 + 2.2 * lines)
     grid = made.subplots(lines, columns, squeeze=False)

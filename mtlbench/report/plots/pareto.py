@@ -13,11 +13,12 @@ from mtlbench.report.aggregate import DELTA, Aggregate, Line, mean
 from mtlbench.report.plots import style
 
 TITLE = "Delta against cost, with the Pareto front"
+TERA = 1e12  # a training may take more FLOPs than an axis could hold undivided
 AXES = (
-    ("parameters", "Parameters", "M", 1e-6),
-    ("macs", "MACs, all tasks", "G", 1e-9),
-    ("latency_ms", "Latency, all tasks", "ms", 1.0),
-    ("training_flops", "Training compute", "TFLOP", 1e-12),
+    ("parameters", "Parameters", ""),
+    ("macs", "Multiply-adds, all tasks", "MAC"),
+    ("latency_ms", "Latency, all tasks", "ms"),
+    ("training_flops", "Training compute", "FLOP"),
 )
 
 
@@ -30,9 +31,9 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
 
 def _point(line: Line, order: dict[str, int]) -> dict[str, Any]:
     delta = mean(line.series(DELTA))
-    costs = {k: line.costs[k].mean * scale for k, _, _, scale in AXES if k in line.costs}
+    costs = {k: line.costs[k].mean for k, _, _ in AXES if k in line.costs}
     half = delta.half if style.usable(delta.half) else 0.0
-    costs = {k: v for k, v in costs.items() if style.usable(v)}
+    costs = {k: v for k, v in costs.items() if style.usable(v / TERA)}
     return {"label": line.label, "look": order[line.label], "delta": delta.mean, "half": half, "costs": costs}
 
 
@@ -49,9 +50,11 @@ def draw(content: dict[str, Any]) -> Figure:
     """Four panels, Delta upwards and cost to the right."""
     made = style.figure(5.0)
     grid = made.subplots(2, 2, sharey=True)
-    for axes, (key, name, unit, _) in zip(grid.flat, AXES, strict=True):
-        _panel(axes, [p for p in content["points"] if key in p["costs"]], key)
-        axes.set_xlabel(f"{name} ({unit})")
+    for axes, (key, name, unit) in zip(grid.flat, AXES, strict=True):
+        points = [p for p in content["points"] if key in p["costs"]]
+        scale, prefix = style.prefix([p["costs"][key] for p in points]) if key != "latency_ms" else (1.0, "")
+        _panel(axes, points, key, scale)
+        axes.set_xlabel(f"{name} ({prefix}{unit})" if prefix or unit else name)
     for axes in grid[:, 0]:
         axes.set_ylabel("Δ over single-task (%)")
     style.caption(made, "Δ against cost", content["note"])
@@ -60,27 +63,27 @@ def draw(content: dict[str, Any]) -> Figure:
     return made
 
 
-def _panel(axes: Axes, points: Sequence[dict[str, Any]], key: str) -> None:
+def _panel(axes: Axes, points: Sequence[dict[str, Any]], key: str, scale: float) -> None:
     axes.axhline(0, color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     if not points:
         axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color=style.SOFT)
         axes.set_xticks([])
         return
-    best = front([(p["costs"][key], p["delta"]) for p in points])
+    best = front([(p["costs"][key] / scale, p["delta"]) for p in points])
     axes.plot(*zip(*best, strict=True), color=style.INK, linewidth=0.9, alpha=0.55, drawstyle="steps-post", zorder=2)
     for p in points:
-        where, half = p["costs"][key], p["half"]
+        where, half = p["costs"][key] / scale, p["half"]
         look = style.look(p["look"])
         axes.errorbar(where, p["delta"], yerr=half or None, fmt="none", ecolor=look["color"], elinewidth=0.8, alpha=0.6)
         axes.scatter(
             [where],
             [p["delta"]],
-            s=42,
+            s=style.area(p["look"]),
             label=style.shorten(p["label"]),
             zorder=3,
             edgecolor="white",
             linewidth=0.6,
             **look,
         )
-    style.pad(axes, [p["costs"][key] for p in points], "x")
+    style.pad(axes, [p["costs"][key] / scale for p in points], "x")
     axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -22,7 +22,7 @@ ROWS = 6
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     """The policies of every row that kept one."""
     found = []
-    for line in result.lines[:]:
+    for line in result.lines:
         runs = [(s, r.policy) for s, r in sorted(line.row.runs.items()) if r.policy is not None]
         if runs:
             seeds = [{"seed": s, **_policy(p)} for s, p in runs[:SHOWN]]
@@ -59,7 +59,8 @@ def draw(content: dict[str, Any]) -> Figure:
             axes.set_visible(False)
         for i, (axes, seed) in enumerate(zip(line, row["seeds"], strict=False)):
             _grid(axes, seed, i == 0)
-        head = f"{style.shorten(row['label'], 60)}: {len(row['seeds'])} of {row['of']} seeds"
+        shown = len(row["seeds"])
+        head = style.shorten(row["label"], 60) + (f": {shown} of {row['of']} seeds" if shown < row["of"] else "")
         text = line[0].annotate(
             head, (0, 1), (0, 17), "axes fraction", "offset points", fontsize=8.5, fontweight="bold"
         )
@@ -119,7 +120,7 @@ def _similarity(axes: Axes, seed: dict[str, Any]) -> None:
             axes.text(x, y, f"{table[y, x]:.2f}".removeprefix("0"), ha="center", va="center", fontsize=5, color=ink)
     axes.set_xlim(-0.55, tasks - 0.45)
     axes.set_ylim(tasks - 0.45, -0.55)
-    axes.set_xticks(range(tasks), [style.shorten(t, 8) for t in seed["tasks"]], rotation=40, ha="right", fontsize=6)
+    axes.set_xticks(range(tasks), [style.shorten(t, 12) for t in seed["tasks"]], rotation=40, ha="right", fontsize=6)
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -133,7 +134,8 @@ def _curve(axes: Axes, row: dict[str, Any]) -> None:
         return
     steps, alphas = zip(*row["history"], strict=True)
     for i, (name, values) in enumerate(zip(row["seeds"][0]["tasks"], zip(*alphas, strict=True), strict=False)):
-        axes.plot(steps, values, label=style.shorten(name, 14), markersize=2.5, linewidth=1.0, **style.look(i))
+        look = {**style.look(i + 2), "marker": ""}  # tasks are no methods: not in the anchors' looks
+        axes.plot(steps, values, label=style.shorten(name, 14), linewidth=1.2, **look)
     axes.axhline(0.5, color=style.SOFT, linewidth=0.6, linestyle=(0, (4, 3)))
     axes.set_ylim(0, 1)
     axes.set_title(f"mean α, seed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")

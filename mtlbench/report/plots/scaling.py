@@ -15,9 +15,9 @@ from mtlbench.report.plots import style
 
 TITLE = "Cost by number of tasks"
 AXES = (
-    ("parameters_backbone", "backbone parameters", "M", 1e-6),
-    ("macs", "MACs, all tasks", "G", 1e-9),
-    ("latency_ms", "latency", "ms", 1.0),
+    ("parameters_backbone", "backbone parameters", ""),
+    ("macs", "multiply-adds, all tasks", "MAC"),
+    ("latency_ms", "latency", "ms"),
 )
 APART = frozenset({"tasks", "data", "steps"})
 
@@ -41,10 +41,10 @@ def _curves(family: list[Aggregate], order: dict[str, int]) -> list[dict[str, An
     points: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for result in sorted(family, key=lambda r: r.study.name):
         for line in result.lines:
-            for key, _, _, scale in AXES:
+            for key, _, _ in AXES:
                 cost = line.costs.get(key)
                 if cost is not None and line.row.role == "study" and style.usable(cost.mean):
-                    points[line.label][key].setdefault(len(result.study.tasks), cost.mean * scale)
+                    points[line.label][key].setdefault(len(result.study.tasks), cost.mean)
     return [
         {"label": label, "look": order[label], **{k: sorted(v.items()) for k, v in by_key.items()}}
         for label, by_key in sorted(points.items(), key=lambda item: order[item[0]])
@@ -56,13 +56,17 @@ def draw(content: dict[str, Any]) -> Figure:
     """Parameters, MACs and latency by number of tasks."""
     made = style.figure(3.2)
     grid = made.subplots(1, len(AXES))
-    for axes, (key, name, unit, _) in zip(grid, AXES, strict=True):
+    for axes, (key, name, unit) in zip(grid, AXES, strict=True):
+        every = [v for curve in content["curves"] for _, v in curve.get(key, ())]
+        scale, prefix = style.prefix(every) if key != "latency_ms" else (1.0, "")
         for curve in content["curves"]:
             if curve.get(key):
                 tasks, values = zip(*curve[key], strict=True)
-                axes.plot(tasks, values, label=style.shorten(curve["label"]), **style.look(curve["look"]))
+                axes.plot(
+                    tasks, [v / scale for v in values], label=style.shorten(curve["label"]), **style.look(curve["look"])
+                )
         axes.set_xlabel("number of tasks")
-        axes.set_ylabel(f"{name} ({unit})")
+        axes.set_ylabel(f"{name} ({prefix}{unit})" if prefix or unit else name)
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     style.caption(made, "Cost of the deployed network by number of tasks", content["note"])

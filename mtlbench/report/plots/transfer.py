@@ -36,7 +36,7 @@ def draw(content: dict[str, Any]) -> Figure:
     rows, tasks = content["rows"], content["tasks"]
     values = np.array([[np.nan if v is None else v for v, _ in row["cells"]] for row in rows], dtype=float)
     reach = float(np.nanpercentile(np.abs(values), 95)) or 1.0
-    made = style.figure(0.75 + 0.26 * len(rows), min(style.WIDTH, 2.9 + 0.85 * len(tasks)))
+    made = style.figure(0.75 + 0.26 * max(len(rows), 2), min(style.WIDTH, 2.9 + 0.85 * len(tasks)))
     axes = made.subplots()
     colours = mpl.colormaps["PuOr"].with_extremes(bad="#EEEEEE")
     picture = axes.imshow(values, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
@@ -54,8 +54,8 @@ def draw(content: dict[str, Any]) -> Figure:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     bar = made.colorbar(picture, ax=axes, shrink=0.9, pad=0.02, extend="both")
-    bar.set_label("Δ over single-task (%)")
+    bar.set_label("Δ (%)")
     bar.outline.set_visible(False)
     said = "bold: the 95 % interval excludes zero" if bold_matters else ""
-    style.caption(made, "Transfer", content["note"], said)
+    style.caption(made, "Transfer: Δ over single-task by task", content["note"], said)
     return made
