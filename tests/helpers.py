@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlbench.backbones import Architecture, Build
 from mtlbench.config import parse
-from mtlbench.method import Method
+from mtlbench.method import Budget, Method, Where
 from mtlbench.plugins import load
 from mtlbench.tasks import Task
 
@@ -46,6 +46,16 @@ def tiny_method(
     parsed = parse(cls.Options, dict(options or {}), f"method '{name}'")
     method: Method = cls(parsed, tiny_build(**build), chosen)
     return method
+
+
+def last_phase(name: str, tasks: Sequence[Task], side: int, width: float, head: int = 16) -> Method:
+    """A registered method as it trains in its last phase: ResNet-18 at side x side, channels last."""
+    cls = load("methods", name)
+    build = tiny_build(width=width, shape=(3, side, side), head=head)
+    method: Method = cls(cls.Options(), build, tuple(tasks))
+    phases = method.phases(Budget(300, {"train": 50, "train-a": 40, "train-b": 10}))
+    method.where = Where(299, phases[-1].name)
+    return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def images(batch: int = 2, side: int = 32, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

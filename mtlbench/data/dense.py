@@ -16,11 +16,11 @@ from mtlbench.data.augment import Augmentation, DepthZoom, augment, metric_depth
 from mtlbench.data.base import ALL, Batch, DataOptions
 from mtlbench.data.cache import Column
 from mtlbench.data.files import Array, bad
+from mtlbench.data.layouts import SPLITS
 from mtlbench.data.stored import INPUT, StoredDataset
 from mtlbench.errors import DataError
 from mtlbench.tasks import VOID, Task, select_tasks
 
-SPLITS = ("train", "test")
 STORED_VOID = 255
 WHITE = 255
 _INT16 = 32767.0

@@ -7,8 +7,6 @@ methods and seeds of a study see the same draws, so differences between them are
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from mtlbench.records import TaskInfo
 from mtlbench.report.aggregate import DELTA_PRIMARY, Aggregate, Key, Line, TestSet, primary
+from mtlbench.report.archive import BROKEN, arrays
 from mtlbench.report.outcome import Outcome, inside
 from mtlbench.report.statistics import ALPHA, Span
 from mtlbench.report.text import as_float
@@ -27,7 +26,6 @@ DRAWS = 1000
 SEEDS = 5  # of a row, at most: what the images contribute does not shrink with seeds
 LIMIT = 512 * 2**20  # bytes of statistics that are read of a run
 ARTEFACT = "test-statistics"
-BROKEN = (OSError, ValueError, LookupError, TypeError, MemoryError, EOFError, zipfile.BadZipFile, zlib.error)
 
 Draws = NDArray[np.float64]  # (DRAWS,)
 
@@ -47,14 +45,11 @@ def draws(images: int, stream: int = 0) -> NDArray[np.float64]:
 
 def load(path: Path) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Per-image statistics (N, k) by task and name; ValueError where the file is not that."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(info.file_size for info in archive.infolist()) > LIMIT:
-            raise ValueError("too large")
     tasks: dict[str, dict[str, NDArray[np.float64]]] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for name in arrays.files:
+    with arrays(path, LIMIT) as found:
+        for name in found.files:
             task, _, statistic = name.rpartition("/")
-            rows = np.asarray(arrays[name], dtype=np.float64)
+            rows = np.asarray(found[name], dtype=np.float64)
             if rows.ndim != 2 or not np.isfinite(rows).all():
                 raise ValueError(f"'{name}' is not a finite (images, k) array")
             if statistic != HISTOGRAM:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.records import TaskInfo
+from mtlbench.report.archive import arrays
 from mtlbench.report.outcome import Outcome, inside
 
 ARTEFACT = "gallery"
 LIMIT = 64 * 2**20  # bytes that are read of a run
-BROKEN = (OSError, ValueError, LookupError, TypeError, MemoryError, EOFError, zipfile.BadZipFile, zlib.error)
 CHANNELS = {"normals": 3, "depth": 1, "keypoints": 1, "edges": 1}
 
 Array = NDArray[Any]
@@ -48,18 +47,23 @@ def file_of(run: Outcome) -> Path | None:
 
 def load(path: Path, tasks: Mapping[str, TaskInfo]) -> dict[str, Items]:
     """Each task's items; an exception of BROKEN where the file is not a gallery of these tasks."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(info.file_size for info in archive.infolist()) > LIMIT:
-            raise ValueError("too large")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: _items(arrays, task) for name, task in tasks.items() if f"stream/{name}" in arrays}
+    with arrays(path, LIMIT) as found:
+        return {name: _items(found, task) for name, task in tasks.items() if f"stream/{name}" in found}
 
 
-def _items(arrays: Any, task: TaskInfo) -> Items:
-    inputs = arrays[f"input/{arrays[f'stream/{task.name}'].item()}"]
-    truth, prediction = arrays[f"truth/{task.name}"], arrays[f"prediction/{task.name}"]
+def digest(path: Path) -> str | None:
+    """A hash of a gallery's bytes; None where it cannot be read, or is larger than a gallery."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size <= LIMIT else None
+    except OSError:
+        return None
+
+
+def _items(found: Any, task: TaskInfo) -> Items:
+    inputs = found[f"input/{found[f'stream/{task.name}'].item()}"]
+    truth, prediction = found[f"truth/{task.name}"], found[f"prediction/{task.name}"]
     key = f"classes/{task.name}"
-    names = tuple(str(c) for c in arrays[key].tolist()) if key in arrays else ()
+    names = tuple(str(c) for c in found[key].tolist()) if key in found else ()
     pictures = inputs.ndim == 4 and inputs.shape[-1] == 3 and inputs.dtype == np.uint8
     if not (pictures or (inputs.ndim == 1 and inputs.dtype.kind == "U")):
         raise ValueError("inputs are neither pictures nor texts")

@@ -164,8 +164,7 @@ def view(table: Table, name: str, links: Mapping[str, str], kinds: Mapping[str, 
         for text, cells in table.rows
     ]
     common = {"id": name, "title": table.title, "first": table.first, "notes": table.notes, "grouped": table.grouped}
-    common["files"] = []
-    return {**common, "groups": groups, "columns": columns, "rows": rows}
+    return {**common, "files": [], "groups": groups, "columns": columns, "rows": rows}
 
 
 def _head(column: Column, group: int, edge: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ The words after the option keep only runs with these values. docs/methods/adasha
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -34,6 +34,26 @@ def distance(policy: Policy, pairs: Iterable[tuple[int, int]] | None = None) -> 
     return float(np.mean([np.abs(alpha[i] - alpha[j]).mean() for i, j in found]))
 
 
+def policy_of(run: Outcome) -> Policy:
+    """A run's policy; `wanted` leaves only runs that have one."""
+    assert run.policy is not None
+    return run.policy
+
+
+def validation(run: Outcome) -> float:
+    """The run's score (mean skill) on validation."""
+    assert run.validation is not None
+    return run.validation
+
+
+MEASURES: Mapping[str, Callable[[Outcome], float]] = {
+    "mean alpha": lambda run: mean_alpha(policy_of(run)),
+    "distance": lambda run: distance(policy_of(run)),
+    "executed": lambda run: float(np.mean(policy_of(run).decided)),
+    "validation": validation,
+}
+
+
 def twins_margin(policy: Policy) -> float:
     """How much further the third task's policy lies from the twins' than theirs from each other."""
     first, second, third = (policy.tasks.index(t) for t in TWINS)
@@ -41,20 +61,18 @@ def twins_margin(policy: Policy) -> float:
 
 
 def high_less_low(runs: Iterable[Outcome], option: str) -> dict[str, Summary]:
-    """The paired difference, highest less lowest value of the option, of mean alpha and of the tasks' distance."""
-    by_value: dict[float, dict[int, Policy]] = {}
+    """The paired difference, highest less lowest value of the option, of every measure; prints the means at each value."""
+    by_value: dict[float, dict[int, Outcome]] = {}
     for run in runs:
-        if run.policy is not None:
-            by_value.setdefault(float(run.options[option]), {})[run.seed] = run.policy
+        by_value.setdefault(float(run.options[option]), {})[run.seed] = run
     low, high = by_value[min(by_value)], by_value[max(by_value)]
     seeds = sorted(low.keys() & high.keys())
     print(f"{option}: {max(by_value):g} less {min(by_value):g}, seeds {seeds}")
-    for value, policies in sorted(by_value.items()):
-        said = " ".join(
-            f"{f.__name__} {np.mean([f(p) for p in policies.values()]):.3f}" for f in (mean_alpha, distance)
-        )
-        print(f"  {option}={value:g}: {said} ({len(policies)} seeds)")
-    return {f.__name__: summarise([f(high[s]) - f(low[s]) for s in seeds]) for f in (mean_alpha, distance)}
+    for value, found in sorted(by_value.items()):
+        said = " ".join(f"{name} {summarise([f(r) for r in found.values()]).mean:.3f}" for name, f in MEASURES.items())
+        spread = summarise([validation(r) for r in found.values()]).sd
+        print(f"  {option}={value:g}: {said} (deviation {spread:.3f}), {len(found)} seeds")
+    return {name: summarise([f(high[s]) - f(low[s]) for s in seeds]) for name, f in MEASURES.items()}
 
 
 def wanted(run: Outcome, values: Mapping[str, str]) -> bool:
@@ -68,7 +86,7 @@ def main(results: str, what: str, *keep: str) -> None:
     runs = [outcome(r) for r in read_each(Path(results)) if not isinstance(r, str)]
     runs = [r for r in runs if wanted(r, values)]
     if what == "twins":
-        margins = [twins_margin(r.policy) for r in runs if r.policy is not None]
+        margins = [twins_margin(policy_of(r)) for r in runs]
         found = {f"margin over {len(runs)} seeds": summarise(margins)}
     else:
         found = high_less_low(runs, what)

@@ -12,6 +12,7 @@ import pytest
 
 from mtlbench.records import ArtefactLine, TaskInfo, Writer
 from mtlbench.report import build, gallery, plots
+from mtlbench.report.archive import BROKEN
 from mtlbench.report.plots import galleries
 
 TASKS = {
@@ -69,14 +70,14 @@ BAD = {
 @pytest.mark.parametrize("fault", BAD)
 def test_a_damaged_gallery_is_refused(tmp_path: Path, fault: str) -> None:
     path = saved(tmp_path / "g.npz", arrays(**BAD[fault]))
-    with pytest.raises(gallery.BROKEN):
+    with pytest.raises(BROKEN):
         gallery.load(path, TASKS)
 
 
 def test_no_zip_and_a_huge_one_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "g.npz"
     path.write_bytes(b"not a zip")
-    with pytest.raises(gallery.BROKEN):
+    with pytest.raises(BROKEN):
         gallery.load(path, TASKS)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", bytes(gallery.LIMIT + 1))
@@ -154,6 +155,11 @@ def test_a_broken_gallery_costs_only_its_row(results: Path) -> None:
     for row in rows[1:]:
         Path(row["file"]).write_bytes(b"broken")
     assert figure.draw()["png"].startswith(b"\x89PNG")  # empty but for its note
+
+
+def test_what_is_too_large_for_a_gallery_is_none(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery, "LIMIT", 10)
+    assert figures(results) == {"gallery": [], "classified": []}
 
 
 def test_a_changed_gallery_is_drawn_again(results: Path) -> None:

@@ -17,28 +17,16 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import TASKS
+from helpers import TASKS, last_phase
 from torch.utils.flop_counter import FlopCounterMode
 
-from mtlbench import plugins
-from mtlbench.backbones import Architecture, Build
-from mtlbench.method import Budget, Method, Where
+from mtlbench.method import Method
 from mtlbench.tasks import Task
 
 BATCH = int(os.environ.get("AGAINST_BATCH", "2"))
 ROUNDS = int(os.environ.get("AGAINST_ROUNDS", "5"))
 SIDE = 128
 METHODS = ("single-task", "cross-stitch", "sluice", "nddr", "mtan")
-
-
-def trained(name: str, tasks: tuple[Task, ...]) -> Method:
-    """A method as it trains in its last phase."""
-    cls = plugins.load("methods", name)
-    architecture = Architecture("resnet18", (3, SIDE, SIDE), width=1.0, head=16)
-    method: Method = cls(cls.Options(), Build(architecture, plugins.load("backbones", "resnet18"), 0), tasks)
-    phases = method.phases(Budget(300, {"train": 50, "train-a": 40, "train-b": 10}))
-    method.where = Where(299, phases[-1].name)
-    return method.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,no-any-return]
 
 
 def make_step(method: Method, tasks: tuple[Task, ...]) -> Callable[[], None]:
@@ -72,7 +60,7 @@ def macs(method: Method, tasks: tuple[Task, ...]) -> float:
 @pytest.mark.parametrize("name", METHODS)
 def test_step_over_hard_sharing(benchmark: Any, name: str, count: int) -> None:
     tasks = TASKS[:count]
-    method, shared = trained(name, tasks), trained("hard-sharing", tasks)
+    method, shared = (last_phase(n, tasks, SIDE, 1.0).train() for n in (name, "hard-sharing"))
     ours, reference = make_step(method, tasks), make_step(shared, tasks)
     ours()
     reference()

@@ -7,25 +7,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import TASKS
+from helpers import TASKS, last_phase
 
 from mtlbench import plugins
-from mtlbench.backbones import Architecture, Build
 from mtlbench.losses import task_loss
-from mtlbench.method import Budget, Method, Where
 
 BATCH, SIDE = 16, 64
 CHOSEN = TASKS[:3]  # segmentation, normals, depth
-
-
-def deployed_phase(name: str) -> Method:
-    """A method as it trains in its last phase."""
-    cls = plugins.load("methods", name)
-    architecture = Architecture("resnet18", (3, SIDE, SIDE), width=0.125, head=16)
-    method: Method = cls(cls.Options(), Build(architecture, plugins.load("backbones", "resnet18"), 0), CHOSEN)
-    phases = method.phases(Budget(300, {"train": 50, "train-a": 40, "train-b": 10}))
-    method.where = Where(299, phases[-1].name)
-    return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture
@@ -50,7 +38,7 @@ def images_a_second(benchmark) -> None:
 @pytest.mark.benchmark(group="training step")
 @pytest.mark.parametrize("name", plugins.names("methods"))
 def test_training_step(benchmark, name, batch):
-    method, (x, targets) = deployed_phase(name).train(), batch
+    method, (x, targets) = last_phase(name, CHOSEN, SIDE, 0.125).train(), batch
     optimizer = torch.optim.AdamW(method.parameters(), fused=True)
 
     def step() -> None:
@@ -67,7 +55,7 @@ def test_training_step(benchmark, name, batch):
 @pytest.mark.benchmark(group="inference pass")
 @pytest.mark.parametrize("name", plugins.names("methods"))
 def test_inference_pass(benchmark, name, batch):
-    network = deployed_phase(name).eval().deployed().eval()
+    network = last_phase(name, CHOSEN, SIDE, 0.125).eval().deployed().eval()
     names = tuple(t.name for t in CHOSEN)
 
     def infer() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mtlbench import pictures
 from mtlbench.report.aggregate import Aggregate
 from mtlbench.report.plots import (
     bars,
@@ -46,7 +47,7 @@ KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critica
 @cache
 def _source(kind: str) -> str:
     """A digest of the code that draws it: a figure whose drawing changed is drawn again."""
-    files = (KINDS[kind].__file__, style.__file__, galleries.__file__)
+    files = (KINDS[kind].__file__, style.__file__, galleries.__file__, pictures.__file__)
     return hashlib.sha256(b"".join(Path(str(f)).read_bytes() for f in files)).hexdigest()
 
 

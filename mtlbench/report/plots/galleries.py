@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
 from mtlbench.records import TaskInfo
 from mtlbench.report.aggregate import Aggregate, Line
-from mtlbench.report.gallery import BROKEN, Items, file_of, load
+from mtlbench.report.archive import BROKEN
+from mtlbench.report.gallery import Items, digest, file_of, load
 
 Shown = list[tuple[str, dict[str, Items]]]
 """Each row's label and its items by task; all rows show the same items."""
@@ -25,9 +25,8 @@ def data(result: Aggregate, kinds: Container[str]) -> dict[str, Any] | None:
 def _row(line: Line) -> dict[str, Any] | None:
     for seed, run in sorted(line.row.runs.items()):
         path = file_of(run)
-        if path is not None:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            return {"label": line.label, "seed": seed, "file": str(path), "digest": digest}
+        if path is not None and (found := digest(path)) is not None:
+            return {"label": line.label, "seed": seed, "file": str(path), "digest": found}
     return None
 
 
