@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adashare import policy
-from adashare.plan import Plan
+from adashare.schedule import Plan
 
 HISTORY = 128
 """How many rounds of the search are kept."""

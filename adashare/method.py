@@ -16,8 +16,8 @@ from adashare.base import PolicyMethod
 from adashare.learned import Policy, initial_logits
 from adashare.network import Decisions
 from adashare.options import AdaShareOptions
-from adashare.plan import Plan, make_plan
 from adashare.presets import published
+from adashare.schedule import Plan, make_plan
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact, Budget, Group, Optimizer, Phase, Turn
 from mtlbench.seeding import generator

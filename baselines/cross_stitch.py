@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.streams import StreamOptions, Streams, mixed, shares
+from baselines.soft_sharing import StreamOptions, Streams, mixed, shares
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact
 from mtlbench.tasks import Task

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.streams import pointwise
+from baselines.soft_sharing import pointwise
 from mtlbench.backbones import Backbone, Build
 from mtlbench.backbones.base import initialise
 from mtlbench.method import Method, Options

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.streams import StreamOptions, Streams, pointwise, resized, shares
+from baselines.soft_sharing import StreamOptions, Streams, pointwise, resized, shares
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact
 from mtlbench.tasks import Task

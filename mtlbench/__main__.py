@@ -2,7 +2,7 @@
 
 import sys
 
-from mtlbench.cli import main
+from mtlbench.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,9 +1,7 @@
-"""Shared by all tests: one thread, and `helpers` importable from every folder."""
-
-import sys
-from pathlib import Path
+"""Shared by all tests: one thread, and a torchvision that torchmetrics can import."""
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
+import mtlbench.backbones.vision  # noqa: F401
+
 torch.set_num_threads(1)

@@ -1,6 +1,6 @@
 """SIGKILL runs at random steps, let them go on, and compare every recorded number with a run that was never stopped.
 
-python tests/kill_and_resume.py [--kills 10] [--methods a,b]    (tests/test_runner.py runs it with two kills)
+python tests/kill_and_resume.py [--kills 10] [--methods a,b]    (tests/runs/test_runner.py runs it with two kills)
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mtlbench import plugins, records, runner
-from mtlbench.config import RunConfig
+sys.path[0] = str(Path(__file__).parents[1])  # beside this file lie packages of tests, named after what they test
 
-TOY = f"{Path(__file__).parent / 'toy.py'}:Toy"
+from mtlbench import plugins, records  # noqa: E402
+from mtlbench.config import RunConfig  # noqa: E402
+from mtlbench.runs import runner  # noqa: E402
+
+TOY = f"{Path(__file__).parent / 'helpers' / 'toy.py'}:Toy"
 STEPS = 60
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench import plugins, records
-from mtlbench.cli import main
+from mtlbench.cli.app import main
 from mtlbench.errors import PluginError, UnknownName
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +24,7 @@ def _fresh_folder(tmp_path, monkeypatch):
     for file in EXAMPLES.glob("*.py"):
         shutil.copy(file, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mtlbench.cost.latency", lambda *_, **__: None)
+    monkeypatch.setattr("mtlbench.deployed.cost.latency", lambda *_, **__: None)
 
 
 def study(*arguments):

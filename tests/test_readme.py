@@ -62,7 +62,7 @@ def test_the_readmes_links_and_pictures_are_there():
 def test_the_readmes_commands_exist():
     from typer.main import get_command
 
-    from mtlbench.cli import app
+    from mtlbench.cli.app import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
     used = set(re.findall(r"^mtlbench ([a-z]+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE))

@@ -101,7 +101,7 @@ def pretrained_weights(backbone: str, file: str | None) -> tuple[dict[str, Tenso
     Raises CheckpointError where the file is missing, is no state dict, or torchvision knows no such network.
     """
     if file is None:
-        from mtlbench.vision import torchvision
+        from mtlbench.backbones.vision import torchvision
 
         try:
             weights = torchvision.models.get_model_weights(backbone).DEFAULT

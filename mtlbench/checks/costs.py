@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from mtlbench.checks.outputs import images
 from mtlbench.checks.subject import Subject, double
 from mtlbench.checks.tiny import IMAGE
-from mtlbench.cost import measure, plain_backbone_parameters
 from mtlbench.data.base import ALL
+from mtlbench.deployed.cost import measure, plain_backbone_parameters
 
 ROUNDING = 1 + 1e-9
 

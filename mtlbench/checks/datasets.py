@@ -14,8 +14,7 @@ from torch import Tensor
 from mtlbench.checks.asking import Check
 from mtlbench.checks.outputs import equal, generators
 from mtlbench.config import RunConfig
-from mtlbench.data.base import Batch, Dataset, draw_batch
-from mtlbench.evaluation import streams_of
+from mtlbench.data.base import Batch, Dataset, draw_batch, streams_of
 from mtlbench.tasks import VOID, Task
 
 PARTS = ("train", "train-a", "train-b", "val", "test")

@@ -10,9 +10,9 @@ from mtlbench.checks.subject import PARTS, Subject
 from mtlbench.checks.tiny import Tiny
 from mtlbench.errors import MtlbenchError, unknown
 from mtlbench.method import Artefact, Method, Phase
-from mtlbench.optimisers import match_groups
-from mtlbench.plan import make_plan, rate_factor
 from mtlbench.records import finite
+from mtlbench.training.optimisers import match_groups
+from mtlbench.training.plan import make_plan, rate_factor
 
 BUDGETS = (1, 2, 7, 100)
 

@@ -19,7 +19,7 @@ from mtlbench.checks.outputs import images
 from mtlbench.checks.subject import Subject
 from mtlbench.checks.tiny import Tiny
 from mtlbench.method import Method, Phase, Where
-from mtlbench.plan import make_plan
+from mtlbench.training.plan import make_plan
 
 ELSEWHERE = torch.device("meta")  # the one other device whose tensors every build of torch can name
 _aten = torch.ops.aten

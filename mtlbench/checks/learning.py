@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtlbench.checks.subject import Run, Subject
 from mtlbench.checks.tiny import Tiny
-from mtlbench.training import Trainer
+from mtlbench.training.loop import Trainer
 
 NOTHING = 1e-13
 """Gradient below this share of the largest is rounding: a bias before a batch norm has about 1e-16."""

@@ -15,9 +15,9 @@ from mtlbench.checks.subject import Run, Subject, outputs, predict
 from mtlbench.checks.tiny import DENSE, IMAGE, LABELS, TEXT, Tiny, noise
 from mtlbench.data.base import ALL
 from mtlbench.method import Method
-from mtlbench.outputs import check_outputs
 from mtlbench.tasks import Task
-from mtlbench.training import Trainer
+from mtlbench.training.loop import Trainer
+from mtlbench.training.outputs import check_outputs
 
 EXACT = 1e-10
 SHORT = 4

@@ -17,15 +17,14 @@ from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build
 from mtlbench.checks.tiny import DENSE, HEAD, IMAGE, WIDTH, Tiny, tiny
 from mtlbench.config import RunConfig, parse
-from mtlbench.data.base import ALL, epoch_steps
+from mtlbench.data.base import ALL, epoch_steps, streams_of
 from mtlbench.errors import PluginError
-from mtlbench.evaluation import streams_of
 from mtlbench.method import Budget, Method, Phase
-from mtlbench.optimisers import TurnOptimizer
-from mtlbench.plan import Segment, make_plan, resolve_phases
 from mtlbench.tasks import Task
-from mtlbench.training import Hooks, Trainer
-from mtlbench.weighting import make_weighting
+from mtlbench.training.loop import Hooks, Trainer
+from mtlbench.training.optimisers import TurnOptimizer
+from mtlbench.training.plan import Segment, make_plan, resolve_phases
+from mtlbench.training.weighting import make_weighting
 
 BATCH = 2
 STEPS = 32

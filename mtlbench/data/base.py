@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -169,3 +169,16 @@ def draw_batch(dataset: Dataset, seed: int, part: str, stream: str, draw: int, b
 def epoch_steps(dataset: Dataset, part: str, batch_size: int) -> int:
     """Steps in one epoch of a part: of the largest stream, rounded up."""
     return max(-(-len(dataset.indices(part, stream)) // batch_size) for stream in dataset.streams)
+
+
+def whole_batches(dataset: Dataset, part: str, stream: str, size: int) -> Iterator[Batch]:
+    """A part in order, without augmentation."""
+    count = len(dataset.indices(part, stream))
+    for first in range(0, count, size):
+        yield dataset.load(part, stream, range(first, min(first + size, count)))
+
+
+def streams_of(dataset: Dataset) -> dict[str, tuple[Task, ...]]:
+    """The tasks each input stream labels."""
+    by_name = {t.name: t for t in dataset.tasks}
+    return {stream: tuple(by_name[n] for n in names) for stream, names in dataset.streams.items()}

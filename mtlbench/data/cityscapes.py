@@ -10,9 +10,9 @@ from pydantic import Field
 
 from mtlbench.data.augment import inverse_depth
 from mtlbench.data.base import DataOptions, Reference
-from mtlbench.data.cityscapes_layouts import EXPECTED, recognise
-from mtlbench.data.dense import DenseDataset, DenseOptions
-from mtlbench.data.files import folder
+from mtlbench.data.disk.cityscapes_layouts import EXPECTED, recognise
+from mtlbench.data.disk.dense import DenseDataset, DenseOptions
+from mtlbench.data.disk.files import folder
 
 WEIGHTS = {"segmentation": 1.0, "depth": 20.0}  # AdaShare's lambda
 _PAPER = "Sun et al., NeurIPS 2020 (arXiv 1911.12423), 256x512, 19 classes"

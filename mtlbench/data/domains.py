@@ -15,9 +15,9 @@ from pydantic import Field
 
 from mtlbench.data.augment import Augmentation, augment
 from mtlbench.data.base import Batch, DataOptions
-from mtlbench.data.cache import Column
-from mtlbench.data.files import Array, bad, folder, inside, lines, photo, require
-from mtlbench.data.stored import INPUT, Key, StoredDataset, first_names, label_column, unpack_images
+from mtlbench.data.disk.cache import Column
+from mtlbench.data.disk.files import Array, bad, folder, inside, lines, photo, require
+from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column, unpack_images
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task, select_tasks
 

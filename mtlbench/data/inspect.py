@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mtlbench.data import cityscapes_layouts, domains, nyuv2_layouts, taskonomy, text
+from mtlbench.data import domains, taskonomy, text
 from mtlbench.data.base import ALL
-from mtlbench.data.cache import Column
-from mtlbench.data.dense import Source, absences
-from mtlbench.data.files import folder
-from mtlbench.data.nyuv2_matlab import MATLAB
-from mtlbench.data.stored import INPUT, Key, combine
+from mtlbench.data.disk import cityscapes_layouts, nyuv2_layouts
+from mtlbench.data.disk.cache import Column
+from mtlbench.data.disk.dense import Source, absences
+from mtlbench.data.disk.files import folder
+from mtlbench.data.disk.nyuv2_matlab import MATLAB
+from mtlbench.data.disk.stored import INPUT, Key, combine
 from mtlbench.errors import DataError
-from mtlbench.losses import labelled
 from mtlbench.tasks import Task
+from mtlbench.tasks.losses import labelled
 
 SHOWN = 20  # problems printed; all are counted
 BATCH = 16

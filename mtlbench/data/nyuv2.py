@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mtlbench.data.base import DataOptions, Reference
-from mtlbench.data.dense import DenseDataset, DenseOptions
-from mtlbench.data.files import folder
-from mtlbench.data.nyuv2_layouts import EXPECTED, recognise
+from mtlbench.data.disk.dense import DenseDataset, DenseOptions
+from mtlbench.data.disk.files import folder
+from mtlbench.data.disk.nyuv2_layouts import EXPECTED, recognise
 
 WEIGHTS = {"segmentation": 1.0, "normals": 20.0, "depth": 3.0}  # AdaShare's lambda, 2 and 3 tasks
 _PAPER = {

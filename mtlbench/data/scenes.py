@@ -17,12 +17,12 @@ from torch import Tensor
 
 from mtlbench.data.augment import Augmentation, augment
 from mtlbench.data.base import ALL, Batch, DataOptions, Dataset
-from mtlbench.data.cache import Column, Stored, ahead, load
-from mtlbench.data.heat import corner_heat, edge_heat
-from mtlbench.data.paint import photograph
-from mtlbench.data.raycast import View, view
-from mtlbench.data.rooms import CLASSES, furnish
-from mtlbench.data.stored import combine
+from mtlbench.data.disk.cache import Column, Stored, ahead, load
+from mtlbench.data.disk.stored import combine
+from mtlbench.data.rendering.heat import corner_heat, edge_heat
+from mtlbench.data.rendering.paint import photograph
+from mtlbench.data.rendering.raycast import View, view
+from mtlbench.data.rendering.rooms import CLASSES, furnish
 from mtlbench.seeding import derive
 from mtlbench.tasks import Task, select_tasks
 

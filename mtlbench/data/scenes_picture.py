@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.data.rooms import CLASSES
+from mtlbench.data.rendering.rooms import CLASSES
 from mtlbench.data.scenes import ScenesOptions, render
 
 COLUMNS = ("image", "segmentation", "normals", "depth", "keypoints", "edges")

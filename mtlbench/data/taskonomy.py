@@ -12,19 +12,11 @@ from torch import Tensor
 
 from mtlbench.data.augment import log_depth
 from mtlbench.data.base import DataOptions, Reference
-from mtlbench.data.cache import Column
-from mtlbench.data.dense import (
-    STORED_VOID,
-    DenseDataset,
-    DenseOptions,
-    Form,
-    Source,
-    pack_classes,
-    unpack_classes,
-)
-from mtlbench.data.files import Array, bad, folder, label_image, photo
-from mtlbench.data.layouts import Parts, Paths, listed
-from mtlbench.data.stored import INPUT, unpack_images
+from mtlbench.data.disk.cache import Column
+from mtlbench.data.disk.dense import STORED_VOID, DenseDataset, DenseOptions, Form, Source, pack_classes, unpack_classes
+from mtlbench.data.disk.files import Array, bad, folder, label_image, photo
+from mtlbench.data.disk.layouts import Parts, Paths, listed
+from mtlbench.data.disk.stored import INPUT, unpack_images
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task
 

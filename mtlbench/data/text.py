@@ -14,10 +14,10 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlbench.data.base import DataOptions
-from mtlbench.data.cache import Column
-from mtlbench.data.class_names import SENTIMENT
-from mtlbench.data.files import Array, bad, folder, lines
-from mtlbench.data.stored import INPUT, Key, StoredDataset, first_names, label_column
+from mtlbench.data.disk.cache import Column
+from mtlbench.data.disk.class_names import SENTIMENT
+from mtlbench.data.disk.files import Array, bad, folder, lines
+from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task, select_tasks
 

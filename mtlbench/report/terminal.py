@@ -12,16 +12,16 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table
 
-from mtlbench.report import words
-from mtlbench.report.aggregate import DELTA, Aggregate, Line, mean, primary
-from mtlbench.report.formats import Cell, Column
-from mtlbench.report.header import title
-from mtlbench.report.naming import metric_column
-from mtlbench.report.statistics import EMPTY
-from mtlbench.report.tables import status_notes
+from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Line, mean, primary
+from mtlbench.report.analysis.statistics import EMPTY
+from mtlbench.report.tables import words
+from mtlbench.report.tables.formats import Cell, Column
+from mtlbench.report.tables.header import title
+from mtlbench.report.tables.naming import metric_column
+from mtlbench.report.tables.study import status_notes
 
 if TYPE_CHECKING:
-    from mtlbench.report.build import Report
+    from mtlbench.report.report import Report
 
 SHOWN = 12  # studies printed; the rest is on the page
 NAME = 36  # characters of a method's name in one line

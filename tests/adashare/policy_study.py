@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from mtlbench.records import read_each
-from mtlbench.report.outcome import Outcome, Policy, outcome
-from mtlbench.report.statistics import Summary, summarise
+from mtlbench.report.analysis.statistics import Summary, summarise
+from mtlbench.report.reading.reported_run import Outcome, Policy, outcome
 
 TWINS = ("depth", "depth2", "rival")
 

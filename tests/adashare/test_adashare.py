@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from helpers import TASKS, images, tiny_method
 from torch import Tensor
 
 from adashare.method import CANDIDATE, RETRAIN, SEARCH, WARMUP, AdaShare
@@ -15,8 +14,9 @@ from adashare.policy import EXECUTE
 from mtlbench.config import RunConfig, parse
 from mtlbench.errors import ConfigError
 from mtlbench.method import Budget, Where
-from mtlbench.optimisers import TurnOptimizer
-from mtlbench.weighting import Weighting
+from mtlbench.training.optimisers import TurnOptimizer
+from mtlbench.training.weighting import Weighting
+from tests.helpers.networks import TASKS, images, tiny_method
 
 EPOCH = {"train": 10, "train-a": 8, "train-b": 2}
 NAMES = [t.name for t in TASKS[:3]]

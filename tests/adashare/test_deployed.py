@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import images, tiny_build, tiny_method
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from adashare.network import Deployed, Skipped
 from adashare.presets import PROFILED
+from tests.helpers.networks import images, tiny_build, tiny_method
 
 POLICY = "10110010,11010010,11110010"  # blocks 5 and 6 (of 1..8) and the last are executed by nobody
 NAMES = ["segmentation", "normals", "depth"]

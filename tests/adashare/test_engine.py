@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from helpers import images, tiny_build, tiny_method
 from torch import Tensor, nn
 
 from adashare.network import execute
@@ -14,6 +13,8 @@ from mtlbench.backbones import Architecture, Backbone
 from mtlbench.backbones.base import initialise
 from mtlbench.backbones.resnet import resnet18
 from mtlbench.tasks import Task
+from tests.helpers.adashare_plain import plain
+from tests.helpers.networks import images, tiny_build, tiny_method
 
 POLICIES = {
     "equal": lambda t, n, g: torch.ones(t, 1, dtype=torch.bool) & (torch.rand(1, n, generator=g) < 0.6),
@@ -46,7 +47,7 @@ def objective(features: dict[str, Tensor]) -> Tensor:
     )
 
 
-def assert_equal(backbone: Backbone, engine_rows, plain_rows, plain, leaves=()) -> None:
+def assert_equal(backbone: Backbone, engine_rows, plain_rows, leaves=()) -> None:
     other = copy.deepcopy(backbone)
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double()
     ours = execute(backbone.stem, backbone.blocks, x, engine_rows)
@@ -55,7 +56,7 @@ def assert_equal(backbone: Backbone, engine_rows, plain_rows, plain, leaves=()) 
     grads.append([leaf.grad for leaf in leaves])
     for leaf in leaves:
         leaf.grad = None
-    theirs = plain.plain(other.stem, other.blocks, x, plain_rows)
+    theirs = plain(other.stem, other.blocks, x, plain_rows)
     objective(theirs).backward()
     for task in ours:
         torch.testing.assert_close(ours[task], theirs[task], atol=1e-6, rtol=0)
@@ -71,35 +72,31 @@ def assert_equal(backbone: Backbone, engine_rows, plain_rows, plain, leaves=()) 
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("kind", POLICIES)
 @pytest.mark.parametrize("tasks", [2, 3, 6])
-def test_decided_policy_equals_the_plain_form(plain, tasks: int, kind: str, train: bool) -> None:
+def test_decided_policy_equals_the_plain_form(tasks: int, kind: str, train: bool) -> None:
     backbone = make_backbone().train(train)
     rows = POLICIES[kind](tasks, 8, torch.Generator().manual_seed(tasks)).tolist()
     ours = {f"t{k}": row for k, row in enumerate(rows)}
-    assert_equal(backbone, ours, {t: [float(c) for c in row] for t, row in ours.items()}, plain)
+    assert_equal(backbone, ours, {t: [float(c) for c in row] for t, row in ours.items()})
 
 
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("tasks", [2, 4, 5])
 @pytest.mark.parametrize("opened", [1, 3, 8])
-def test_soft_policy_equals_the_plain_form(plain, tasks: int, opened: int, train: bool) -> None:
+def test_soft_policy_equals_the_plain_form(tasks: int, opened: int, train: bool) -> None:
     backbone = make_backbone().train(train)
     v = torch.rand(tasks, opened, generator=torch.Generator().manual_seed(2)).double().requires_grad_()
     rows = {f"t{k}": [True] * (8 - opened) + list(v[k].unbind()) for k in range(tasks)}
-    assert_equal(
-        backbone, rows, {t: [float(c) if c is True else c for c in row] for t, row in rows.items()}, plain, [v]
-    )
+    assert_equal(backbone, rows, {t: [float(c) if c is True else c for c in row] for t, row in rows.items()}, [v])
 
 
-def test_release_updates_batch_norms_once_a_task(plain) -> None:
+def test_release_updates_batch_norms_once_a_task() -> None:
     backbone = make_backbone().train()
     other = copy.deepcopy(backbone)
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double()
     v = torch.rand(3, 4, generator=torch.Generator().manual_seed(2)).double()
     rows = {f"t{k}": [True] * 4 + list(v[k].unbind()) for k in range(3)}
     ours = execute(backbone.stem, backbone.blocks, x, rows, share=False)
-    theirs = plain.plain(
-        other.stem, other.blocks, x, {t: [float(c) for c in row] for t, row in rows.items()}, track=False
-    )
+    theirs = plain(other.stem, other.blocks, x, {t: [float(c) for c in row] for t, row in rows.items()}, track=False)
     for task in ours:
         torch.testing.assert_close(ours[task], theirs[task], atol=1e-6, rtol=0)
     for (name, a), b in zip(backbone.named_buffers(), other.buffers(), strict=True):
@@ -133,7 +130,7 @@ def test_all_execute_equals_hard_sharing_after_training(method: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet50", "vdcnn17"])
-def test_other_backbones(plain, name: str) -> None:
+def test_other_backbones(name: str) -> None:
     """Bottlenecks, and texts: pooling inside blocks, features that a skipped block passes on unrectified."""
     shape = (3, 32, 32) if name == "resnet50" else (64,)
     backbone = tiny_build(name, shape=shape).backbone().double().train()
@@ -143,7 +140,7 @@ def test_other_backbones(plain, name: str) -> None:
     rows = {f"t{k}": row for k, row in enumerate(policy.tolist())}
     other = copy.deepcopy(backbone)
     ours = execute(backbone.stem, backbone.blocks, x, rows)
-    theirs = plain.plain(other.stem, other.blocks, x, {t: [float(c) for c in row] for t, row in rows.items()})
+    theirs = plain(other.stem, other.blocks, x, {t: [float(c) for c in row] for t, row in rows.items()})
     for task in ours:
         torch.testing.assert_close(ours[task], theirs[task], atol=1e-6, rtol=0)
     for (label, a), b in zip(backbone.named_buffers(), other.buffers(), strict=True):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import tiny_method
 
 from adashare.random_policy import draw_policy
 from mtlbench.errors import ConfigError
 from mtlbench.method import Budget
 from mtlbench.seeding import generator
+from tests.helpers.networks import tiny_method
 
 
 def policy(tasks: int = 5, seed: int = 0, **options: object) -> torch.Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import images, tiny_method
 
 from adashare.stochastic_depth import survival
 from mtlbench.method import Where
+from tests.helpers.networks import images, tiny_method
 
 NAMES = ["segmentation", "normals"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import tiny_build
 from torch import Tensor, nn
 
 from mtlbench.backbones import Architecture, Backbone, Build
@@ -13,6 +12,7 @@ from mtlbench.backbones.base import StreamNorm
 from mtlbench.backbones.heads import TextHead
 from mtlbench.backbones.vdcnn import TOKENS, vdcnn9, vdcnn17, vdcnn29
 from mtlbench.tasks import Task
+from tests.helpers.networks import tiny_build
 
 MAKERS = {9: vdcnn9, 17: vdcnn17, 29: vdcnn29}
 TASK = Task("books", "classification", 2)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import images, tiny_build, tiny_method
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.capacity import macs, nearest_width, parameters
+from tests.helpers.networks import images, tiny_build, tiny_method
 
 NAMES = ["segmentation", "normals", "depth"]
 

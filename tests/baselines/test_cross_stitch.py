@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import images, tiny_method
 from torch import Tensor
+
+from tests.helpers.networks import images, tiny_method
 
 NAMES = ["segmentation", "normals", "depth"]
 

@@ -8,7 +8,6 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import images, tiny_build, tiny_method
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,6 +15,7 @@ from baselines.den import DEN, Selector, reinforce, run, run_each
 from baselines.elastic import SHARES, TOP, ElasticBranch
 from mtlbench.method import Budget, Where
 from mtlbench.tasks import Task
+from tests.helpers.networks import images, tiny_build, tiny_method
 
 NAMES = ["segmentation", "normals", "depth"]
 LEVELS = {  # what the tests below let the tasks use: 8 blocks, with a prefix that the first two share

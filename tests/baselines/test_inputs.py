@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import images, tiny_method
 
 from mtlbench.method import Budget, Where
 from mtlbench.tasks import Task
+from tests.helpers.networks import images, tiny_method
 
 METHODS = [
     ("single-task", {}),

@@ -7,10 +7,10 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import TASKS, images, tiny_method
 from torch import Tensor, nn
 
 from baselines.mtan import shared_features
+from tests.helpers.networks import TASKS, images, tiny_method
 
 NAMES = ["segmentation", "normals", "depth"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import images, tiny_method
 from torch import Tensor
 
 from baselines.sluice import alpha_table, beta_table, last_convolution, overlap
 from mtlbench.method import Where
+from tests.helpers.networks import images, tiny_method
 
 NAMES = ["segmentation", "normals", "depth"]
 

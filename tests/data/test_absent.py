@@ -6,24 +6,25 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import layouts_on_disk as disk
 import numpy as np
 import pytest
 import torch
-from layouts_on_disk import TaskonomyTruth, Truth
 
-from mtlbench import deployment, runner
 from mtlbench.config import RunConfig
 from mtlbench.data.base import ALL, Batch
 from mtlbench.data.cityscapes import CityScapes
-from mtlbench.data.dense import DenseDataset
+from mtlbench.data.disk.dense import DenseDataset
 from mtlbench.data.inspect import check
 from mtlbench.data.nyuv2 import NYUv2, NYUv2Options
 from mtlbench.data.taskonomy import Taskonomy
+from mtlbench.deployed import network as deployment
+from mtlbench.deployed.evaluation import evaluate
 from mtlbench.errors import DataError
-from mtlbench.evaluation import evaluate
-from mtlbench.losses import labelled, task_loss
 from mtlbench.records import read_run
+from mtlbench.runs import runner
+from mtlbench.tasks.losses import labelled, task_loss
+from tests.helpers import layouts_on_disk as disk
+from tests.helpers.layouts_on_disk import TaskonomyTruth, Truth
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 Write = Callable[[Path], Path]

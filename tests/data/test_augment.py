@@ -23,8 +23,8 @@ from mtlbench.data.augment import (
     unscaled_depth,
 )
 from mtlbench.data.base import Batch
-from mtlbench.data.raycast import BALL, CYLINDER, FACES, FOCAL, view
-from mtlbench.data.rooms import furnish
+from mtlbench.data.rendering.raycast import BALL, CYLINDER, FACES, FOCAL, view
+from mtlbench.data.rendering.rooms import furnish
 from mtlbench.errors import ConfigError
 from mtlbench.tasks import VOID, Task
 

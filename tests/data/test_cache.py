@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from mtlbench.data import cache
-from mtlbench.data.cache import Column, Stored
+from mtlbench.data.disk import cache
+from mtlbench.data.disk.cache import Column, Stored
 from mtlbench.errors import DataError
 
 COUNT = 10
@@ -197,7 +197,7 @@ SCRIPT = """
     import sys, time
     from pathlib import Path
     import numpy as np
-    from mtlbench.data.cache import Column, load
+    from mtlbench.data.disk.cache import Column, load
 
     root = Path(sys.argv[1])
 
@@ -227,7 +227,7 @@ BOUNDED = """
     import resource, sys
     from pathlib import Path
     import numpy as np
-    from mtlbench.data.cache import Column, load
+    from mtlbench.data.disk.cache import Column, load
 
     LIMIT, ITEM, COUNT = 48 << 20, 1 << 20, 160  # bytes, bytes, items: the set is more than three times the limit
     root = Path(sys.argv[1])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import layouts_on_disk as disk
 import numpy as np
 import pytest
 import torch
-from layouts_on_disk import TEST, TRAIN, Truth
 
 from mtlbench.data.base import ALL, Batch, draw_batch
 from mtlbench.data.cityscapes import CityScapes, CityScapesOptions
-from mtlbench.data.cityscapes_layouts import BASELINE, CATEGORIES, CLASSES_19, FOCAL
-from mtlbench.data.stored import MEAN, STD
+from mtlbench.data.disk.cityscapes_layouts import BASELINE, CATEGORIES, CLASSES_19, FOCAL
+from mtlbench.data.disk.stored import MEAN, STD
 from mtlbench.errors import DataError
+from tests.helpers import layouts_on_disk as disk
+from tests.helpers.layouts_on_disk import TEST, TRAIN, Truth
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 STREET = (32, 64)
@@ -99,7 +99,7 @@ def test_the_official_tree_gives_back_the_truth_at_its_own_size(tmp_path: Path, 
 
 
 def test_the_official_classes_are_torchvisions() -> None:
-    from mtlbench.vision import torchvision
+    from mtlbench.backbones.vision import torchvision
 
     known = torchvision.datasets.Cityscapes.classes
     evaluated = {c.id: c for c in known if not c.ignore_in_eval}

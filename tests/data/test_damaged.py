@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import layouts_on_disk as disk
 import numpy as np
 import pytest
-from layouts_on_disk import TaskonomyTruth, Truth
 from PIL import Image
 from scipy.io import savemat
 
@@ -25,6 +23,8 @@ from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.taskonomy import Taskonomy
 from mtlbench.data.text import FduMtl, TextFolders
 from mtlbench.errors import DataError
+from tests.helpers import layouts_on_disk as disk
+from tests.helpers.layouts_on_disk import TaskonomyTruth, Truth
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 Damage = Callable[[Path], object]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import layouts_on_disk as disk
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from mtlbench.data.base import draw_batch
+from mtlbench.data.disk.stored import MEAN, STD
 from mtlbench.data.domains import PACS, DomainOptions, Domains, square
-from mtlbench.data.stored import MEAN, STD
 from mtlbench.errors import ConfigError, DataError
+from tests.helpers import layouts_on_disk as disk
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

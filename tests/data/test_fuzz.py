@@ -18,10 +18,10 @@ from PIL import Image
 from scipy.io import savemat
 
 from mtlbench.data import domains, text
-from mtlbench.data.files import FORMATS, array, label_image, photo
-from mtlbench.data.layouts import listed
-from mtlbench.data.matlab5 import variable
-from mtlbench.data.nyuv2_matlab import MATLAB, matlab
+from mtlbench.data.disk.files import FORMATS, array, label_image, photo
+from mtlbench.data.disk.layouts import listed
+from mtlbench.data.disk.matlab5 import variable
+from mtlbench.data.disk.nyuv2_matlab import MATLAB, matlab
 from mtlbench.errors import DataError
 
 SIZE = (6, 8)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import layouts_on_disk as disk
 import numpy as np
 import pytest
-from layouts_on_disk import TaskonomyTruth, Truth
 
 from mtlbench.data import inspect
 from mtlbench.data.cityscapes import CityScapes
@@ -17,6 +15,8 @@ from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.taskonomy import Taskonomy
 from mtlbench.data.text import FduMtl, TextFolders
 from mtlbench.errors import DataError
+from tests.helpers import layouts_on_disk as disk
+from tests.helpers.layouts_on_disk import TaskonomyTruth, Truth
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

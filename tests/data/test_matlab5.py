@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from mtlbench.data.matlab5 import numbers, variable
+from mtlbench.data.disk.matlab5 import numbers, variable
 from mtlbench.errors import DataError
 
 

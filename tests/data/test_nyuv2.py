@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import layouts_on_disk as disk
 import numpy as np
 import pytest
 import torch
-from layouts_on_disk import TEST, TRAIN, Truth
 
 from mtlbench.data.base import ALL, Batch, draw_batch
+from mtlbench.data.disk.stored import MEAN, STD
 from mtlbench.data.nyuv2 import NYUv2, NYUv2Options
-from mtlbench.data.stored import MEAN, STD
 from mtlbench.errors import ConfigError, DataError
+from tests.helpers import layouts_on_disk as disk
+from tests.helpers.layouts_on_disk import TEST, TRAIN, Truth
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 THREE = ("segmentation", "normals", "depth")

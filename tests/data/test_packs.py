@@ -12,7 +12,7 @@ from mtlbench.data.domains import PACS
 from mtlbench.data.nyuv2 import NYUv2
 from mtlbench.data.text import FduMtl
 from mtlbench.errors import DataError
-from mtlbench.losses import labelled
+from mtlbench.tasks.losses import labelled
 
 PACKS = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not PACKS.is_dir(), reason=f"no real data at {PACKS}")

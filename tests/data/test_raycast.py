@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtlbench.data.heat import bump, corner_heat, distance2, edge_heat, edge_pixels, visible_corners
-from mtlbench.data.paint import PATTERNS, pattern, photograph, shadowed
-from mtlbench.data.raycast import (
+from mtlbench.data.rendering.heat import bump, corner_heat, distance2, edge_heat, edge_pixels, visible_corners
+from mtlbench.data.rendering.paint import PATTERNS, pattern, photograph, shadowed
+from mtlbench.data.rendering.raycast import (
     BALL,
     BOX,
     CYLINDER,
@@ -26,7 +26,7 @@ from mtlbench.data.raycast import (
     rays,
     view,
 )
-from mtlbench.data.rooms import CLASSES, CRATE, Draws, furnish
+from mtlbench.data.rendering.rooms import CLASSES, CRATE, Draws, furnish
 
 GREY = Paint(0, ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), 0.5, STRAIGHT, 1)
 SEEDS = range(12)

@@ -19,9 +19,9 @@ from mtlbench.data import scenes
 from mtlbench.data.base import ALL, draw_batch
 from mtlbench.data.scenes import PLANES, SECOND, Scenes, ScenesOptions, pack, render
 from mtlbench.errors import ConfigError
-from mtlbench.losses import labelled
-from mtlbench.metrics import ConstantPredictor
 from mtlbench.tasks import VOID
+from mtlbench.tasks.losses import labelled
+from mtlbench.tasks.metrics import ConstantPredictor
 
 SMALL: dict[str, Any] = {"images": 12, "test_images": 5, "size": 32}
 

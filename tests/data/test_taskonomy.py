@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import layouts_on_disk as disk
 import numpy as np
 import pytest
 import torch
-from layouts_on_disk import TEST, TRAIN, TaskonomyTruth
 
 from mtlbench.data.base import ALL, draw_batch
-from mtlbench.data.dense import DenseOptions
+from mtlbench.data.disk.dense import DenseOptions
 from mtlbench.data.taskonomy import Taskonomy
 from mtlbench.errors import DataError
+from tests.helpers import layouts_on_disk as disk
+from tests.helpers.layouts_on_disk import TEST, TRAIN, TaskonomyTruth
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

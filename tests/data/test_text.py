@@ -5,15 +5,15 @@ from __future__ import annotations
 import string
 from pathlib import Path
 
-import layouts_on_disk as disk
 import pytest
 import torch
-from helpers import tiny_build
 
 from mtlbench.backbones import vdcnn
 from mtlbench.data.base import draw_batch
 from mtlbench.data.text import CHARACTERS, PADDING, SPACE, TOKENS, UNKNOWN, FduMtl, TextFolders, TextOptions, encode
 from mtlbench.errors import DataError
+from tests.helpers import layouts_on_disk as disk
+from tests.helpers.networks import tiny_build
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

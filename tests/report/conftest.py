@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from mtlbench.report import build
-from mtlbench.report.build import Report
-from mtlbench.report.plots import Figure
-
-HERE = Path(__file__).parent
-
-
-def _synthetic() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("report_synthetic", HERE / "synthetic.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from mtlbench.report.plots.figures import Figure
+from mtlbench.report.report import Report
+from tests.helpers import synthetic as made_up
 
 
 @pytest.fixture(scope="session")
 def synthetic() -> ModuleType:
     """The generator of records."""
-    return _synthetic()
+    return made_up
 
 
 @pytest.fixture(scope="session")

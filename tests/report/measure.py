@@ -31,10 +31,11 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as out:
         from mtlbench.report import build
 
-        with patch("mtlbench.report.plots.Figure.draw", lambda self: {"png": b"", "svg": b"<svg/>"}):
+        with patch("mtlbench.report.plots.figures.Figure.draw", lambda self: {"png": b"", "svg": b"<svg/>"}):
             report = build.write(folder, Path(out))
         told(f"tables and page of {len(report.outcomes):,} records")
-        from mtlbench.report import plots, ranking
+        from mtlbench.report.analysis import ranking
+        from mtlbench.report.plots import figures as plots
 
         figures = plots.figures(report.aggregates, ranking.rankings(report.aggregates))
         for figure in figures:

@@ -12,8 +12,8 @@ import pytest
 
 from mtlbench import tasks as harness
 from mtlbench.records import Eval, MetricInfo, Start, TaskInfo, Writer
-from mtlbench.report import build
-from mtlbench.report.aggregate import DELTA, DELTA_PRIMARY, OVERALL, Aggregate, Line, mean, skill
+from mtlbench.report.analysis.aggregate import DELTA, DELTA_PRIMARY, OVERALL, Aggregate, Line, mean, skill
+from mtlbench.report.report import read
 
 SEG = TaskInfo(
     name="seg",
@@ -59,7 +59,7 @@ def figures(miou: float | None, pixels: float, error: float, relative: float) ->
 
 
 def study(root: Path) -> Aggregate:
-    (found,) = build.read(root).aggregates
+    (found,) = read(root).aggregates
     return found
 
 
@@ -179,14 +179,14 @@ def test_gains_over_hard_sharing_are_positive_where_better(tmp_path: Path) -> No
 
 def test_holm_corrects_within_its_family(synthetic: ModuleType, small: Path) -> None:
     """Delta over methods is one family: the smallest p is multiplied by the number of methods tested."""
-    for result in build.read(small).aggregates:
+    for result in read(small).aggregates:
         tests = [x.against[DELTA] for x in result.lines if DELTA in x.against]
         smallest = min(tests, key=lambda t: t.p)
         tested = sum(math.isfinite(t.p) for t in tests)
         assert smallest.corrected == pytest.approx(min(1.0, tested * smallest.p))
 
 
-@patch("mtlbench.records.os.fsync", lambda handle: None)
+@patch("mtlbench.records.writing.os.fsync", lambda handle: None)
 def test_all_pairs_come_with_ten_seeds_only(synthetic: ModuleType, tmp_path: Path) -> None:
     for seed in range(10):
         for method in ("single-task", "hard-sharing", "nddr"):
@@ -197,7 +197,7 @@ def test_all_pairs_come_with_ten_seeds_only(synthetic: ModuleType, tmp_path: Pat
 
 
 def test_controls_are_no_part_of_comparisons(small: Path) -> None:
-    scenes = build.read(small).aggregates[1]
+    scenes = read(small).aggregates[1]
     control = next(x for x in scenes.lines if x.row.role == "control")
     assert not control.against
     assert control.series(DELTA)

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mtlbench import report
 from mtlbench.errors import ConfigError, RecordError
-from mtlbench.report import build
-from mtlbench.report.aggregate import DELTA, mean
-from mtlbench.report.answers import answer
-from mtlbench.report.formats import Cell, Column
-from mtlbench.report.recommendation import choose, limits
+from mtlbench.report.analysis.aggregate import DELTA, mean
+from mtlbench.report.compare import compare
+from mtlbench.report.page.answers import answer
+from mtlbench.report.recommend import choose, limits, recommend
+from mtlbench.report.report import read
+from mtlbench.report.tables.formats import Cell, Column
+from mtlbench.report.terminal import terminal
 
 
 def test_limits_are_read_as_they_are_written() -> None:
@@ -44,7 +45,7 @@ def test_a_wrong_limit_is_one_clear_line(given: Any) -> None:
 
 
 def test_the_recommendation_is_the_best_inside_the_limits(small: Path) -> None:
-    for result in build.read(small).aggregates:
+    for result in read(small).aggregates:
         lines = [x for x in result.lines if x.row.role == "study" and x.series(("all tasks", "delta"))]
         deltas = {x.label: sum(v := list(x.series(("all tasks", "delta")).values())) / len(v) for x in lines}
         for ratio in (0.5, 1.0, 1.2, 5.0):
@@ -58,18 +59,18 @@ def test_the_recommendation_is_the_best_inside_the_limits(small: Path) -> None:
 
 
 def test_the_recommendation_says_its_evidence_and_doubt(small: Path, synthetic: ModuleType, tmp_path: Path) -> None:
-    text = report.recommend(build.read(small), max_params="1.5x").text()
+    text = recommend(read(small), max_params="1.5x").text()
     assert "take adashare" in text
     assert "over hard sharing: +" in text
     assert "nddr (2.10x > 1.5x" in text
-    assert "no method is within the limits" in report.recommend(build.read(small), max_macs="1").text()
+    assert "no method is within the limits" in recommend(read(small), max_macs="1").text()
     for method in ("single-task", "hard-sharing"):
         synthetic.run(tmp_path, method, 0, per_image=False)
-    assert "one seed" in report.recommend(build.read(tmp_path)).text()
+    assert "one seed" in recommend(read(tmp_path)).text()
 
 
 def test_the_answer_names_the_best_and_whether_it_is_real(small: Path) -> None:
-    said = " ".join(answer(build.read(small).aggregates[0]))
+    said = " ".join(answer(read(small).aggregates[0]))
     assert said.startswith("nddr has the highest Δ")
     assert "after Holm's correction: a real difference at these seeds" in said
     assert "Best by task: cross-stitch on segmentation (mIoU 3" in said
@@ -78,7 +79,7 @@ def test_the_answer_names_the_best_and_whether_it_is_real(small: Path) -> None:
 def test_the_answer_of_one_seed_claims_nothing(synthetic: ModuleType, tmp_path: Path) -> None:
     for method in ("single-task", "hard-sharing", "nddr"):
         synthetic.run(tmp_path, method, 0, per_image=False)
-    said = " ".join(answer(build.read(tmp_path).aggregates[0]))
+    said = " ".join(answer(read(tmp_path).aggregates[0]))
     assert "shows the highest" in said
     assert "not a ranking" in said
     assert "real difference" not in said
@@ -88,7 +89,7 @@ def test_the_answer_without_single_task_uses_skill(synthetic: ModuleType, tmp_pa
     for method in ("hard-sharing", "nddr"):
         for seed in range(3):
             synthetic.run(tmp_path, method, seed, per_image=False)
-    said = " ".join(answer(build.read(tmp_path).aggregates[0]))
+    said = " ".join(answer(read(tmp_path).aggregates[0]))
     assert "has the highest skill" in said
     assert "Δ" not in said
 
@@ -97,12 +98,12 @@ def test_hard_sharing_may_win(synthetic: ModuleType, tmp_path: Path) -> None:
     for method in ("single-task", "hard-sharing", "den"):
         for seed in range(3):
             synthetic.run(tmp_path, method, seed, per_image=False)
-    assert "No method did better than plain hard sharing." in answer(build.read(tmp_path).aggregates[0])
+    assert "No method did better than plain hard sharing." in answer(read(tmp_path).aggregates[0])
 
 
 def test_the_terminal_shows_figures_reasons_and_warnings(small: Path) -> None:
     console = Console(width=220, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    for part in build.read(small).terminal():
+    for part in terminal(read(small)):
         console.print(part)
     text = console.export_text()
     for said in (
@@ -118,9 +119,9 @@ def test_the_terminal_shows_figures_reasons_and_warnings(small: Path) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_narrow_terminal_cuts_the_table_between_columns_not_within(small: Path, width: int) -> None:
-    result = build.read(small)
+    result = read(small)
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(*result.terminal(), sep="\n")
+    console.print(*terminal(result), sep="\n")
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
@@ -133,7 +134,7 @@ def test_a_narrow_terminal_cuts_the_table_between_columns_not_within(small: Path
 def test_the_answer_may_be_that_sharing_does_not_help(synthetic: ModuleType, tmp_path: Path) -> None:
     for method in ("single-task", "den"):
         synthetic.run(tmp_path, method, 0, per_image=False)
-    first = answer(build.read(tmp_path).aggregates[0])[0]
+    first = answer(read(tmp_path).aggregates[0])[0]
     assert first.startswith("single-task shows the highest Δ, zero by definition, at 3.00× backbone")
     assert first.endswith("no other method does better.")
 
@@ -159,7 +160,7 @@ def spoiled(
 
 
 def test_the_same_results_are_no_regression(small: Path) -> None:
-    found = report.compare(small, small)
+    found = compare(small, small)
     assert not found.regressed
     assert "does not show that there is none" in found.text()
     assert all(c.test.difference.mean == 0 for changes in found.changes.values() for c in changes)
@@ -167,34 +168,34 @@ def test_the_same_results_are_no_regression(small: Path) -> None:
 
 def test_a_clear_fall_is_a_regression_with_its_interval(synthetic: ModuleType, tmp_path: Path) -> None:
     a, b = spoiled(synthetic, tmp_path / "a", 1.0), spoiled(synthetic, tmp_path / "b", 1.05)
-    found = report.compare(a, b)
+    found = compare(a, b)
     assert found.regressed
     worse = [c for changes in found.changes.values() for c in changes if c.worse(found.tolerance)]
     assert {c.row for c in worse} == {"nddr"}
     depth = next(c for c in worse if c.what.startswith("depth"))
     assert depth.test.difference.low < depth.test.difference.mean < depth.test.difference.high < 0
     assert "WORSE" in found.text()
-    assert not report.compare(b, a).regressed
+    assert not compare(b, a).regressed
 
 
 def test_noise_is_no_regression(synthetic: ModuleType, tmp_path: Path) -> None:
     a, b = spoiled(synthetic, tmp_path / "a", 1.0), spoiled(synthetic, tmp_path / "b", 1.0005)
-    assert not report.compare(a, b).regressed
+    assert not compare(a, b).regressed
 
 
 def test_one_seed_regresses_beyond_the_tolerance_only(synthetic: ModuleType, tmp_path: Path) -> None:
     a, b = spoiled(synthetic, tmp_path / "a", 1.0, seeds=1), spoiled(synthetic, tmp_path / "b", 1.08, seeds=1)
-    assert not report.compare(a, b).regressed
-    assert report.compare(a, b, tolerance=5).regressed
-    assert "one common seed, no test" in report.compare(a, b).text()
+    assert not compare(a, b).regressed
+    assert compare(a, b, tolerance=5).regressed
+    assert "one common seed, no test" in compare(a, b).text()
 
 
 def test_a_run_that_now_fails_is_a_regression(synthetic: ModuleType, tmp_path: Path) -> None:
     a, b = spoiled(synthetic, tmp_path / "a", 1.0), spoiled(synthetic, tmp_path / "b", 1.0)
     shutil.rmtree(b / "records" / "nddr-scenes-3t-s1-cpu")
-    assert not report.compare(a, b).regressed  # never run is not lost
+    assert not compare(a, b).regressed  # never run is not lost
     synthetic.run(b, "nddr", 1, status="diverged", reason="loss of depth", per_image=False)
-    found = report.compare(a, b)
+    found = compare(a, b)
     assert found.regressed
     assert "nddr, seed 1" in found.lost[0]
 
@@ -202,7 +203,7 @@ def test_a_run_that_now_fails_is_a_regression(synthetic: ModuleType, tmp_path: P
 def test_studies_and_methods_of_one_side_alone_are_named(synthetic: ModuleType, tmp_path: Path) -> None:
     for root, method, dataset in (("a", "nddr", "scenes"), ("b", "mtan", "scenes"), ("b", "nddr", "rooms")):
         synthetic.run(tmp_path / root, method, 0, dataset, per_image=False)
-    text = report.compare(tmp_path / "a", tmp_path / "b").text()
+    text = compare(tmp_path / "a", tmp_path / "b").text()
     for said in ("only in b: rooms", "only in a: nddr", "only in b: mtan"):
         assert said in text
 
@@ -210,7 +211,7 @@ def test_studies_and_methods_of_one_side_alone_are_named(synthetic: ModuleType, 
 def test_another_configuration_is_compared_and_named(synthetic: ModuleType, tmp_path: Path) -> None:
     synthetic.run(tmp_path / "a", "nddr", 0, per_image=False)
     synthetic.run(tmp_path / "b", "nddr", 0, per_image=False, width=0.5)
-    assert "width: 0.25 -> 0.5" in report.compare(tmp_path / "a", tmp_path / "b").text()
+    assert "width: 0.25 -> 0.5" in compare(tmp_path / "a", tmp_path / "b").text()
 
 
 def test_two_commits_of_one_folder(synthetic: ModuleType, tmp_path: Path) -> None:
@@ -219,12 +220,12 @@ def test_two_commits_of_one_folder(synthetic: ModuleType, tmp_path: Path) -> Non
     path = folder / "record.jsonl"
     second = path.read_text().replace('"attempt":1', '"attempt":2').replace("0123456789ab", "fedcba987654")
     path.write_text(path.read_text() + second.replace('"abs_error":0.5', '"abs_error":0.9'))
-    found = report.compare(f"{tmp_path}@0123", f"{tmp_path}@fedc")
+    found = compare(f"{tmp_path}@0123", f"{tmp_path}@fedc")
     assert found.regressed
     with pytest.raises(RecordError, match="is from commit 'abcd'"):
-        report.compare(f"{tmp_path}@abcd", tmp_path)
+        compare(f"{tmp_path}@abcd", tmp_path)
 
 
 def test_what_is_no_results_folder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="holds no results"):
-        report.compare(tmp_path, tmp_path)
+        compare(tmp_path, tmp_path)

@@ -9,9 +9,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from mtlbench.report import bootstrap, build
-from mtlbench.report.aggregate import DELTA_PRIMARY
-from mtlbench.summaries import summarise, summarise_many
+from mtlbench.report.analysis import bootstrap
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY
+from mtlbench.report.report import read
+from mtlbench.tasks.summaries import summarise, summarise_many
 
 
 def test_blocks_are_consecutive_and_cover_everything() -> None:
@@ -91,7 +92,7 @@ def test_blocks_see_that_neighbours_are_alike() -> None:
 
 def test_gains_are_paired_on_the_same_images(small: Path) -> None:
     """Methods fail on the same images: the gain's interval is far narrower than either figure's."""
-    result = build.read(small).aggregates[1]
+    result = read(small).aggregates[1]
     key = ("depth", "abs_error")
     span, gain = result.test.spans["nddr"][key], result.test.gains["nddr"][key]
     assert gain.high - gain.low < 0.2 * (span.high - span.low)
@@ -104,7 +105,7 @@ def test_statistics_that_contradict_the_record_are_refused(synthetic: ModuleType
     with np.load(folder / "test_statistics.npz") as arrays:
         changed = {name: arrays[name] * (1.01 if name == "depth/abs" else 1.0) for name in arrays.files}
     np.savez_compressed(folder / "test_statistics.npz", **changed)
-    (result,) = build.read(tmp_path).aggregates
+    (result,) = read(tmp_path).aggregates
     assert "its images give" in result.test.problems[0]
     assert not result.test.spans["nddr"]
 
@@ -128,7 +129,7 @@ def test_broken_statistics_are_named_and_the_rest_stands(
         monkeypatch.setattr(bootstrap, "LIMIT", 1000)
     else:
         path.write_bytes(b"not a zip" if how == "text" else good[: len(good) // 2])
-    (result,) = build.read(tmp_path).aggregates
+    (result,) = read(tmp_path).aggregates
     assert len(result.test.problems) == 1
     assert "nddr, seed 0" in result.test.problems[0]
     assert result.lines[0].values["depth", "abs_error"]
@@ -139,5 +140,5 @@ def test_an_artefact_outside_the_runs_folder_is_not_read(synthetic: ModuleType, 
     (folder / "test_statistics.npz").rename(tmp_path / "outside.npz")
     record = folder / "record.jsonl"
     record.write_text(record.read_text().replace('"path":"test_statistics.npz"', '"path":"../../outside.npz"'))
-    (result,) = build.read(tmp_path).aggregates
+    (result,) = read(tmp_path).aggregates
     assert not result.test.spans["nddr"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,26 +12,15 @@ from typing import Any
 import pytest
 
 from mtlbench.report import build
-from mtlbench.report.build import Report
+from mtlbench.report.report import Report
+from tests.helpers import chromium
 
-
-def _driver() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("report_chromium", Path(__file__).with_name("chromium.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-DRIVER = _driver()
-pytestmark = pytest.mark.skipif(DRIVER.BINARY is None, reason="no chromium (Debian: chromium)")
+pytestmark = pytest.mark.skipif(chromium.BINARY is None, reason="no chromium (Debian: chromium)")
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with DRIVER.Browser(tmp_path_factory.mktemp("profile")) as found:
+    with chromium.Browser(tmp_path_factory.mktemp("profile")) as found:
         yield found
 
 
@@ -120,7 +107,7 @@ def test_columns_of_a_task_can_be_hidden(browser: Any, written: Report) -> None:
 
 
 def test_limits_choose_as_the_command_does(browser: Any, written: Report) -> None:
-    from mtlbench.report.recommendation import choose, limits
+    from mtlbench.report.recommend import choose, limits
 
     index(browser, written.out)
     said = "document.querySelector('form.limits output').textContent"
@@ -155,7 +142,7 @@ def test_every_link_leads_somewhere(browser: Any, written: Report) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_screen(written: Report, tmp_path: Path, width: int) -> None:
-    with DRIVER.Browser(tmp_path / "profile", width, 800) as browser:
+    with chromium.Browser(tmp_path / "profile", width, 800) as browser:
         browser.open(written.out / "index.html")
         assert browser.run("document.documentElement.scrollWidth") <= width
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from mtlbench.errors import RecordError
-from mtlbench.report import build, plots
-from mtlbench.report.build import Report
+from mtlbench.report import build
+from mtlbench.report.plots import figures as plots
+from mtlbench.report.report import Report, read
+from mtlbench.report.terminal import terminal
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -68,7 +70,7 @@ def test_an_unreadable_record_is_named_and_the_others_stand(study: Path, undrawn
     assert len(found.aggregates[0].lines) == 2
     page = (found.out / "index.html").read_text(encoding="utf-8")
     assert study.name in page
-    assert any(study.name in str(x) for x in found.terminal())
+    assert any(study.name in str(x) for x in terminal(found))
 
 
 def test_a_cut_off_last_line_is_survived(study: Path, undrawn: None) -> None:
@@ -159,7 +161,7 @@ def test_strange_values_crash_nothing_and_stay_text(study: Path, undrawn: None, 
     VALUES[how](records)
     rewrite(study, records)
     found = report(study)
-    assert list(found.terminal())
+    assert list(terminal(found))
     assert sum(len(r.lines) for r in found.aggregates) == 3 or found.problems
     for name in found.files:
         text = (found.out / name).read_bytes().decode("utf-8")
@@ -188,7 +190,7 @@ def test_strange_names_and_huge_figures_can_be_drawn(study: Path) -> None:
         VALUES[how](records)
     records[0]["dataset"], records[0]["method"] = "scenes", "$\\frac{1}{0$ 表 " + STRANGE
     rewrite(study, records)
-    drawn = {f.kind: f for f in plots.figures(build.read(study.parents[1]).aggregates)}
+    drawn = {f.kind: f for f in plots.figures(read(study.parents[1]).aggregates)}
     assert drawn["delta"].draw()["png"].startswith(b"\x89PNG")
     assert b"<script" not in drawn["metrics"].draw()["svg"]
 
@@ -255,7 +257,7 @@ def test_an_empty_folder_gives_an_empty_page(tmp_path: Path) -> None:
     found = build.write(tmp_path)
     assert found.aggregates == []
     assert "No records yet" in (tmp_path / "index.html").read_text()
-    assert found.terminal() == ["no records yet"]
+    assert terminal(found) == ["no records yet"]
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(study: Path, undrawn: None, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from mtlbench.report import build, plots
-from mtlbench.report.plots import pareto, style, tuning
+from mtlbench.report.plots import figures as plots
+from mtlbench.report.plots import pareto, style
+from mtlbench.report.plots import trials as tuning
+from mtlbench.report.report import read
 
 NAMES = ("wide-hard-sharing", "narrow-single-task", "random-policy", "stochastic-depth")
 
@@ -23,7 +25,7 @@ def twelve(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> d
         for seed in range(3):
             synthetic.run(root, method, seed, per_image=False)
     synthetic.run(root, "hard-sharing", 0, steps=3000, role="control", per_image=False)
-    return {f.kind: f for f in plots.figures(build.read(root).aggregates)}
+    return {f.kind: f for f in plots.figures(read(root).aggregates)}
 
 
 @pytest.mark.parametrize("kind", ["delta", "metrics", "transfer", "curves"])
@@ -67,7 +69,7 @@ def test_a_legend_has_as_many_columns_as_fit(twelve: dict[str, plots.Figure]) ->
 
 
 def test_the_curve_of_tuning_is_the_best_so_far(small: Path) -> None:
-    result = build.read(small).aggregates[0]
+    result = read(small).aggregates[0]
     run = next(o for o in result.study.outcomes if o.counts and o.method == "nddr")
     scores = [0.2, None, 0.1, 0.5]
     trials = [replace(run, role="tune", trial=i, validation=x, status="finished") for i, x in enumerate(scores)]
@@ -83,5 +85,5 @@ def test_the_curve_of_tuning_is_the_best_so_far(small: Path) -> None:
 
 
 def test_one_trial_is_no_curve(small: Path) -> None:
-    result = build.read(small).aggregates[0]
+    result = read(small).aggregates[0]
     assert tuning.data(result, plots.looks([result])) is None

@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlbench.report import build, plots, ranking, statistics
+from mtlbench.report import build
+from mtlbench.report.analysis import ranking, statistics
 from mtlbench.report.plots import critical, curves, pareto, policies, scaling, style
+from mtlbench.report.plots import figures as plots
 from mtlbench.report.plots.pareto import front
+from mtlbench.report.report import read
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(-9, 9)), min_size=1, max_size=12)
 
@@ -35,7 +38,7 @@ def test_cliques_are_the_longest_stretches() -> None:
 
 @pytest.fixture(scope="module")
 def figures(small: Path) -> dict[str, plots.Figure]:
-    found = plots.figures(build.read(small).aggregates)
+    found = plots.figures(read(small).aggregates)
     return {f.kind: f for f in found if f.study.startswith("rooms") or f.kind == "scaling"}
 
 
@@ -81,7 +84,7 @@ def test_only_what_changed_is_drawn(synthetic: ModuleType, tmp_path: Path, monke
 
 
 def test_anchors_look_the_same_everywhere_and_methods_differ(small: Path) -> None:
-    order = plots.looks(build.read(small).aggregates)
+    order = plots.looks(read(small).aggregates)
     assert order["single-task"] == 0
     assert order["hard-sharing"] == 1
     assert order["hard-sharing [control, 3,000 steps]"] > 1
@@ -97,9 +100,9 @@ def test_the_hash_is_of_data_and_code(figures: dict[str, plots.Figure]) -> None:
 
 
 def test_interval_of_the_points_is_that_of_delta(small: Path) -> None:
-    from mtlbench.report.aggregate import DELTA, mean
+    from mtlbench.report.analysis.aggregate import DELTA, mean
 
-    result = build.read(small).aggregates[0]
+    result = read(small).aggregates[0]
     order = plots.looks([result])
     content = pareto.data(result, order)
     assert content is not None
@@ -112,7 +115,7 @@ def test_interval_of_the_points_is_that_of_delta(small: Path) -> None:
 def test_curves_average_the_seeds_that_reached_a_step(synthetic: ModuleType, tmp_path: Path) -> None:
     for seed in (0, 1):
         synthetic.run(tmp_path, "nddr", seed, per_image=False)
-    result = build.read(tmp_path).aggregates[0]
+    result = read(tmp_path).aggregates[0]
     content = curves.data(result, plots.looks([result]))
     assert content is not None
     (curve,) = content["panels"][0]["curves"]
@@ -128,7 +131,7 @@ def test_policies_are_drawn_for_whoever_has_one(
     folder = synthetic.run(tmp_path, "adashare", 0, per_image=False)
     record = folder / "record.jsonl"
     record.write_text(record.read_text().replace('"adashare"', '"of-my-own"'))
-    result = build.read(tmp_path).aggregates[0]
+    result = read(tmp_path).aggregates[0]
     content: Any = policies.data(result, {})
     assert content["rows"][0]["label"] == "of-my-own"
     assert content["rows"][0]["seeds"][0]["decided"]
@@ -138,7 +141,7 @@ def test_cost_by_number_of_tasks(synthetic: ModuleType, tmp_path: Path) -> None:
     for method in ("single-task", "hard-sharing"):
         for tasks in (synthetic.TASKS[:1], synthetic.TASKS[:2], synthetic.TASKS):
             synthetic.run(tmp_path, method, 0, tasks=tasks, per_image=False)
-    results = build.read(tmp_path).aggregates
+    results = read(tmp_path).aggregates
     ((_, content),) = scaling.data(results, plots.looks(results))
     by_label = {c["label"]: dict(c["parameters_backbone"]) for c in content["curves"]}
     assert by_label["single-task"][3] == pytest.approx(3 * by_label["single-task"][1])
@@ -149,10 +152,10 @@ def test_cost_by_number_of_tasks(synthetic: ModuleType, tmp_path: Path) -> None:
 
 def test_ranks_need_ten_data_sets(synthetic: ModuleType, tmp_path: Path) -> None:
     for i in range(10):
-        assert not ranking.rankings(build.read(tmp_path).aggregates)
+        assert not ranking.rankings(read(tmp_path).aggregates)
         for method in ("single-task", "hard-sharing", "nddr", *(["mtan"] if i else [])):
             synthetic.run(tmp_path, method, 0, f"data-{i}", tasks=synthetic.TASKS[:1], per_image=False, curve=1)
-    (found,) = ranking.rankings(build.read(tmp_path).aggregates)
+    (found,) = ranking.rankings(read(tmp_path).aggregates)
     assert found.ranks.blocks == 10
     assert found.left_out == ("mtan",)
     assert set(found.ranks.names) == {"single-task", "hard-sharing", "nddr"}

@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
-from mtlbench.report import build, formats, tables, words
-from mtlbench.report.aggregate import Aggregate
-from mtlbench.report.build import Report
-from mtlbench.report.formats import BEST, SECOND, Cell, Column, Table
-from mtlbench.report.header import header
-from mtlbench.report.statistics import Summary
+from mtlbench.report import build
+from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.analysis.statistics import Summary
+from mtlbench.report.report import Report, read
+from mtlbench.report.tables import formats, words
+from mtlbench.report.tables import study as tables
+from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table
+from mtlbench.report.tables.header import header
+from mtlbench.report.terminal import terminal
 from mtlbench.report.text import clean, csv_text, duration, latex, markdown, number, si, slug
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -55,7 +58,7 @@ def column(found: Table, key: str, group: str = "") -> dict[str, Cell]:
 
 
 def test_best_and_second_are_marked_in_the_right_direction(small: Path) -> None:
-    accuracy = table(build.read(small).aggregates[0], "accuracy")
+    accuracy = table(read(small).aggregates[0], "accuracy")
     for key, group, sign in (("miou", "segmentation", 1), ("abs_error", "depth", -1)):
         cells = column(accuracy, key, group)
         ranked = sorted((c.value.mean * -sign, name) for name, c in cells.items() if name != "constant predictor")  # type: ignore[union-attr]
@@ -71,7 +74,7 @@ def test_equal_figures_share_the_mark(synthetic: ModuleType, tmp_path: Path, mon
     monkeypatch.setattr(synthetic, "metrics", lambda *args, **kwargs: fixed)
     for method in ("twin-a", "twin-b"):
         synthetic.run(tmp_path, method, 0, per_image=False)
-    cells = column(table(build.read(tmp_path).aggregates[0], "accuracy"), "miou", "segmentation")
+    cells = column(table(read(tmp_path).aggregates[0], "accuracy"), "miou", "segmentation")
     assert not any(c.mark for c in cells.values())  # one value: nothing is better than anything
 
 
@@ -87,7 +90,7 @@ def test_a_tie_is_said_and_a_clear_gap_is_not(
     for method in ("mtan", "nddr", "den"):
         for seed in range(3):
             synthetic.run(tmp_path, method, seed, per_image=False)
-    cells = column(table(build.read(tmp_path).aggregates[0], "accuracy"), "miou", "segmentation")
+    cells = column(table(read(tmp_path).aggregates[0], "accuracy"), "miou", "segmentation")
     assert cells["nddr"].mark == BEST
     assert cells["mtan"].tied
     assert not cells["den"].tied
@@ -129,12 +132,12 @@ def test_an_oracle_is_labelled_wherever_it_shows(synthetic: ModuleType, tmp_path
     report = build.write(tmp_path)
     for path in [*(tmp_path / "tables").glob("*.md"), *(tmp_path / "tables").glob("*.tex"), tmp_path / "index.html"]:
         assert "best-test-oracle" in path.read_text().replace("{-}", "-"), path.name
-    from mtlbench.report import plots
+    from mtlbench.report.plots import figures as plots
 
     drawn = plots.figures(report.aggregates)
     assert drawn
     assert all("CHOSEN ON THE TEST SPLIT" in f.content["note"] for f in drawn)
-    assert any("best-test-oracle" in str(x) or "CHOSEN" in str(x) for x in report.terminal())
+    assert any("best-test-oracle" in str(x) or "CHOSEN" in str(x) for x in terminal(report))
 
 
 def test_lost_runs_are_listed_with_their_reason(written: Report) -> None:
@@ -167,17 +170,17 @@ def test_published_is_said_once(written: Report, monkeypatch: pytest.MonkeyPatch
 def test_second_best_needs_a_third(synthetic: ModuleType, tmp_path: Path) -> None:
     for method in ("single-task", "nddr"):
         synthetic.run(tmp_path, method, 0, per_image=False)
-    cells = column(table(build.read(tmp_path).aggregates[0], "accuracy"), "miou", "segmentation")
+    cells = column(table(read(tmp_path).aggregates[0], "accuracy"), "miou", "segmentation")
     assert sorted(c.mark for c in cells.values()) == ["", "", BEST]  # the constant predictor, the other, the best
 
 
 def test_one_seed_has_differences_and_no_tests(synthetic: ModuleType, tmp_path: Path) -> None:
     for method in ("single-task", "hard-sharing"):
         synthetic.run(tmp_path, method, 0, per_image=False)
-    assert {c.key for c in table(build.read(tmp_path).aggregates[0], "against-hard-sharing").columns} == {"gain"}
+    assert {c.key for c in table(read(tmp_path).aggregates[0], "against-hard-sharing").columns} == {"gain"}
     for method in ("single-task", "hard-sharing"):
         synthetic.run(tmp_path, method, 1, per_image=False)
-    found = table(build.read(tmp_path).aggregates[0], "against-hard-sharing")
+    found = table(read(tmp_path).aggregates[0], "against-hard-sharing")
     assert [c.key for c in found.columns[:3]] == ["gain", "p", "detectable"]
     assert all(len(cells) == len(found.columns) for _, cells in found.rows)
 
@@ -188,7 +191,7 @@ def test_the_header_names_budget_and_extra_steps(synthetic: ModuleType, tmp_path
     record = folder / "record.jsonl"
     *rest, end = record.read_text().splitlines()
     record.write_text("\n".join([*rest, end.replace('"step":1000', '"step":2500')]) + "\n")
-    said = dict(header(build.read(tmp_path).aggregates[0]))["Budget"]
+    said = dict(header(read(tmp_path).aggregates[0]))["Budget"]
     assert said.startswith("1,000 steps, final (")
     assert said.endswith("; steps in all: adashare 2,500")
 

@@ -9,13 +9,10 @@ of the mixing of its two ends. ENGINE_BATCH, ENGINE_ROUNDS and ENGINE_DEVICE cha
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,6 +23,7 @@ from adashare.network import Decisions, execute
 from adashare.random_policy import draw_policy
 from mtlbench.backbones import Architecture, Backbone
 from mtlbench.backbones.resnet import resnet18
+from tests.helpers.adashare_plain import plain
 
 BATCH = int(os.environ.get("ENGINE_BATCH", "2"))
 ROUNDS = int(os.environ.get("ENGINE_ROUNDS", "5"))
@@ -33,16 +31,6 @@ DEVICE = os.environ.get("ENGINE_DEVICE", "cuda" if torch.cuda.is_available() els
 BLOCKS, SIDE, SKIP = 8, 128, 0.2
 KINDS = ("decided", "decided-inference", "soft-quarter", "soft-half", "soft-all")
 OPEN = {"soft-quarter": 2, "soft-half": 4, "soft-all": 8}
-
-
-def load_plain() -> ModuleType:
-    path = Path(__file__).parents[1] / "adashare" / "plain.py"
-    spec = importlib.util.spec_from_file_location("adashare_plain", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +130,7 @@ class Parts:
 def test_engine_over_plain_form(benchmark: Any, backbone: Backbone, kind: str, tasks: int) -> None:
     backward = kind != "decided-inference"
     backbone.train(backward)
-    decisions, plain = make_decisions(kind, tasks), load_plain().plain
+    decisions = make_decisions(kind, tasks)
     masks = {t: [c if isinstance(c, Tensor) else float(c) for c in row] for t, row in decisions.items()}
     x = torch.randn(BATCH, 3, SIDE, SIDE, device=DEVICE).contiguous(memory_format=torch.channels_last)
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import TASKS, last_phase
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtlbench.method import Method
 from mtlbench.tasks import Task
+from tests.helpers.networks import TASKS, last_phase
 
 BATCH = int(os.environ.get("AGAINST_BATCH", "2"))
 ROUNDS = int(os.environ.get("AGAINST_ROUNDS", "5"))

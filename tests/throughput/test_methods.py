@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import TASKS, last_phase
 
 from mtlbench import plugins
-from mtlbench.losses import task_loss
+from mtlbench.tasks.losses import task_loss
+from tests.helpers.networks import TASKS, last_phase
 
 BATCH, SIDE = 16, 64
 CHOSEN = TASKS[:3]  # segmentation, normals, depth

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtlbench.report.aggregate import Aggregate, Line, mean, primary
-from mtlbench.report.naming import metric_column
+from mtlbench.report.analysis.aggregate import Aggregate, Line, mean, primary
 from mtlbench.report.plots import style
+from mtlbench.report.tables.naming import metric_column
 
 TITLE = "Each task's primary metric by method, with intervals over seeds where there are several"
 

@@ -8,9 +8,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlbench.report.aggregate import Aggregate
-from mtlbench.report.gallery import Items
-from mtlbench.report.plots import galleries, style
+from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.plots import sample_sheets, style
+from mtlbench.report.reading.samples import Items
 from mtlbench.report.text import clean
 
 TITLE = "Gallery: test items, their classes and each method's answers"
@@ -22,12 +22,12 @@ RIGHT, WRONG = "#00734F", "#B34700"
 
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     """Whose galleries are shown."""
-    return galleries.data(result, {"classification"})
+    return sample_sheets.data(result, {"classification"})
 
 
 def draw(content: dict[str, Any]) -> Figure:
     """A line an item, task by task: the item, its class, then the methods' answers."""
-    shown, lost = galleries.read(content)
+    shown, lost = sample_sheets.read(content)
     tasks = list(shown[0][1])[:TASKS] if shown else []
     lines = [(task, i) for task in tasks for i in range(len(shown[0][1][task].inputs))]
     texts = any(shown[0][1][task].inputs.ndim == 1 for task in tasks)

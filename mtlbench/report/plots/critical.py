@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mtlbench.report.analysis.statistics import Ranks
 from mtlbench.report.plots import style
-from mtlbench.report.statistics import Ranks
 
 TITLE = "Mean ranks over data sets, with the critical difference"
 

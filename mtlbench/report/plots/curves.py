@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtlbench.records import TaskInfo
-from mtlbench.report.aggregate import Aggregate, Line, primary
-from mtlbench.report.naming import metric_column
+from mtlbench.report.analysis.aggregate import Aggregate, Line, primary
 from mtlbench.report.plots import style
+from mtlbench.report.tables.naming import metric_column
 
 TITLE = "Training curves: primary metric on validation by training step"
 POINTS = 60  # of a curve, at most

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtlbench.report.aggregate import DELTA, Aggregate, Line, mean
+from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Line, mean
 from mtlbench.report.plots import style
 
 TITLE = "Delta against cost, with the Pareto front"

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from mtlbench.report.aggregate import Aggregate
-from mtlbench.report.outcome import Policy
+from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import style
+from mtlbench.report.reading.reported_run import Policy
 
 TITLE = "Policies: the blocks each task executes"
 SHOWN = 3  # seeds of a row

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtlbench.report.aggregate import Aggregate
+from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import style
 
 TITLE = "Cost by number of tasks"

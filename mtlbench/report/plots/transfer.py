@@ -8,9 +8,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtlbench.report.aggregate import OVERALL, Aggregate, mean
-from mtlbench.report.naming import task_name
+from mtlbench.report.analysis.aggregate import OVERALL, Aggregate, mean
 from mtlbench.report.plots import style
+from mtlbench.report.tables.naming import task_name
 
 TITLE = "Transfer: Delta of each method on each task"
 

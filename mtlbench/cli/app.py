@@ -1,0 +1,102 @@
+"""The command line: parse, call, print. Everything heavy is imported by the command that needs it.
+
+Exit codes: 0 all well, 1 some run failed, 2 the command or configuration is wrong (one line says what), 130 stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import mtlbench
+from mtlbench.cli import check, cost, listing, network, report, run
+from mtlbench.errors import MtlbenchError, one_line, unknown
+
+
+class Commands(TyperGroup):
+    """A group of commands that names the nearest one to a misspelled one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command `args` begin with; UnknownName where there is none."""
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise unknown("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=False)
+data = typer.Typer(cls=Commands, help="Look at data sets on disk.")
+app.add_typer(data, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mtlbench {mtlbench.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Every way to share a network between tasks, under one protocol, measured on what would be deployed."""
+
+
+app.command()(run.run)
+app.command()(report.report)
+app.command()(report.compare)
+app.command("list")(listing.list_)
+app.command()(check.check)
+data.command("check")(check.data_check)
+app.command()(cost.cost)
+app.command()(network.export)
+app.command()(network.predict)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (the process's by default) and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        code = app(args=_optional_value(given), prog_name="mtlbench", standalone_mode=False, obj=given)
+    except MtlbenchError as error:
+        return _complain(one_line(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `mtlbench list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        return _complain(_usage(error))
+    return code if isinstance(code, int) else 0
+
+
+def _optional_value(arguments: Sequence[str]) -> list[str]:
+    """`--pretrained` alone means ImageNet's weights; typer knows no option whose value may be left out."""
+    following = [*arguments[1:], "--"]
+    return [
+        f"{a}=imagenet" if a == "--pretrained" and after.startswith("-") else a
+        for a, after in zip(arguments, following, strict=True)
+    ]
+
+
+def _usage(error: Any) -> str:
+    """typer's complaint in our words where it is about a name."""
+    name, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if type(error).__name__ == "NoSuchOption" and context is not None:
+        options = [o for p in context.command.params for o in p.opts if o.startswith("--")]
+        return one_line(unknown(f"option of '{context.command_path}'", str(name), [*options, "--help"]))
+    where = f"{context.command_path}: " if context is not None else ""
+    return where + " ".join(error.format_message().split())
+
+
+def _complain(line: str) -> int:
+    print(f"mtlbench: {line}", file=sys.stderr)
+    return 2

@@ -1,0 +1,67 @@
+"""`mtlbench report` and `mtlbench compare`: from records alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtlbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mtlbench.report.report import Report
+
+PLAIN_WIDTH = 200  # characters of a table that no terminal limits
+
+
+def report(
+    results: Annotated[str, typer.Argument(help="A results folder.")] = "results",
+    out: Annotated[str | None, typer.Option(help="Where tables and figures go; beside the records by default.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="Recommend within such as 1.5x or 20M.")] = None,
+    max_macs: Annotated[str | None, typer.Option(help="Recommend within such as 2x or 20G.")] = None,
+    max_latency: Annotated[str | None, typer.Option(help="Recommend within such as 50ms.")] = None,
+) -> int:
+    """Tables, figures and a page from records alone; with limits, also the best method within them."""
+    _folder(results, "records")
+    written = write_report(results, out or results)
+    if max_params or max_macs or max_latency:
+        from mtlbench.report.recommend import recommend
+
+        print("\n" + recommend(written, max_params, max_macs, max_latency).text())
+    return 0
+
+
+def write_report(results: str, out: str) -> Report:
+    """Write the report of a results folder and print its table."""
+    from rich.console import Console
+
+    from mtlbench.report import build
+    from mtlbench.report.terminal import terminal
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    written = build.write(Path(results), Path(out))
+    console.print(*terminal(written), sep="\n")
+    print(f"the whole report: {Path(out) / 'index.html'}")
+    return written
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A results folder, or FOLDER@COMMIT.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    tolerance: Annotated[float, typer.Option(help="Percent a metric may fall where one seed tests none.")] = 10.0,
+) -> int:
+    """What changed between two results folders, with intervals; exit code 1 where something became worse."""
+    from mtlbench.report import compare
+
+    found = compare.compare(first, second, tolerance)
+    print(found.text())
+    return 1 if found.regressed else 0
+
+
+def _folder(path: str, inside: str) -> None:
+    if not (Path(path) / inside).is_dir():
+        hint = "no such folder" if not Path(path).exists() else f"it has no folder '{inside}'"
+        raise ConfigError(f"'{path}' holds no results: {hint} (a folder that `mtlbench run --out` wrote is expected)")

@@ -1,0 +1,211 @@
+"""`mtlbench run`: from flags to a study, its runs, and their report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mtlbench.errors import ConfigError, MtlbenchError, RecordError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mtlbench.runs.runner import Outcome, Plan, Request
+    from mtlbench.study.study import Study
+
+Text = str | None  # numbers too: what is wrong with one is then said in one place, by the settings
+
+
+def run(
+    context: typer.Context,
+    methods: Annotated[
+        Text, typer.Option(metavar="A,B", help="all, or names and file.py:Class, separated by commas.")
+    ] = None,
+    dataset: Annotated[Text, typer.Option(metavar="NAME", help="A data set's name, or file.py:Class.")] = None,
+    data_dir: Annotated[Text, typer.Option(metavar="DIR", help="Where the data set lies on disk.")] = None,
+    tasks: Annotated[Text, typer.Option(metavar="A,B", help="Some of its tasks, separated by commas.")] = None,
+    backbone: Annotated[Text, typer.Option(metavar="NAME", help="The network every method shares parts of.")] = None,
+    width: Annotated[Text, typer.Option(metavar="W", help="Times the backbone's channels.")] = None,
+    preset: Annotated[Text, typer.Option(metavar="NAME", help="quick, standard or paper.")] = None,
+    seeds: Annotated[Text, typer.Option(metavar="S,S", help="Such as 0,1,2 or 0-4.")] = None,
+    steps: Annotated[Text, typer.Option(metavar="N", help="Training steps of a run.")] = None,
+    batch_size: Annotated[Text, typer.Option(metavar="N", help="Images a step.")] = None,
+    budget: Annotated[
+        Text, typer.Option(metavar="KIND", help="What --steps counts: total (all phases) or final (the last).")
+    ] = None,
+    tune: Annotated[Text, typer.Option(metavar="N", help="Validation-only trials a method before the study.")] = None,
+    weighting: Annotated[
+        Text, typer.Option(metavar="KIND", help="Task weights: fixed, equal, uncertainty or dwa.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="X.Y=V", help="method.option=value, dataset.option=value or run.key=value; many times."
+        ),
+    ] = None,
+    selection: Annotated[
+        Text, typer.Option(metavar="KIND", help="Which step is deployed: last, best-val or best-test-oracle.")
+    ] = None,
+    workers: Annotated[
+        Text, typer.Option(metavar="N", help="Runs side by side; a core each by default on CPU.")
+    ] = None,
+    threads: Annotated[
+        Text, typer.Option(metavar="N", help="Threads of each; the cores are shared out by default.")
+    ] = None,
+    device: Annotated[Text, typer.Option(metavar="KIND", help="auto, cpu or cuda.")] = None,
+    precision: Annotated[Text, typer.Option(metavar="KIND", help="fp32 or bf16.")] = None,
+    pretrained: Annotated[
+        Text, typer.Option(metavar="FILE", help="Start from ImageNet's weights, or from those in FILE.")
+    ] = None,
+    out: Annotated[Text, typer.Option(metavar="DIR", help="The results folder.")] = None,
+    config: Annotated[
+        Text, typer.Option(metavar="FILE", help="A YAML file of the same settings; flags win over it.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and what is done already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Draw tables and figures at the end.")] = True,
+) -> int:
+    """Train methods under one protocol, and report.
+
+    Finished runs are skipped and interrupted ones go on: the same command again continues a study.
+    """
+    flags = {k: v for k, v in locals().items() if k not in ("context", "config", "dry_run", "report", "set_")}
+    flags |= {"set": set_, "force": force or None}
+    from mtlbench.study.settings import gather
+    from mtlbench.study.study import resolve
+
+    command = shlex.join(["mtlbench", *context.obj])
+    study = resolve(gather(flags, config), command)
+    if dry_run:
+        return show_plan(study)
+    _writable(study.settings.out)
+    try:
+        return carry_out(study, report)
+    except KeyboardInterrupt:
+        print(f"\nstopped; what is done is kept. The same command goes on from there:\n  {command}", file=sys.stderr)
+        return 130
+
+
+def _writable(out: str) -> None:
+    """Find out before any training that nothing could be recorded."""
+    records = Path(out) / "records"
+    try:
+        records.mkdir(parents=True, exist_ok=True)
+        probe = records / ".writable"
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordError(f"cannot write results in '{out}': {error.strerror or error}") from error
+
+
+def carry_out(study: Study, report: bool = True) -> int:
+    """Tune where asked for, run everything, report; 1 if some run failed."""
+    from mtlbench.study import tuning
+    from mtlbench.study.study import runs
+
+    chosen = None
+    if study.settings.tune:
+        trials = tuning.trials(study)
+        print(f"tuning: {study.settings.tune} trials a method, on validation only")
+        chosen = tuning.choose(study, trials, _launch(study, trials))
+        for name, values in chosen.items():
+            print(f"tuned {name}: {tuning.describe(values)}")
+    requests = runs(study, chosen)
+    requests += _controls(study, requests)
+    outcomes = _launch(study, requests)
+    if report:
+        from mtlbench.cli.report import write_report
+
+        write_report(study.settings.out, study.settings.out)
+    return _summary(requests, outcomes)
+
+
+def _launch(study: Study, requests: Sequence[Request]) -> list[Outcome]:
+    from mtlbench.study.display import display
+    from mtlbench.study.launch import launch, share
+
+    workers, threads = share(len(requests), study.device, study.settings.workers, study.settings.threads)
+    return launch(requests, workers, threads, display(len(requests)))
+
+
+def _controls(study: Study, requests: Sequence[Request]) -> list[Request]:
+    from mtlbench.study.study import controls
+
+    if study.base.get("budget", "total") != "final":
+        return []
+    return controls(study, requests, [_plan(r).steps for r in requests])
+
+
+def _plan(request: Request) -> Plan:
+    """A request's plan; where a user's method breaks even that, an empty one."""
+    from mtlbench.runs import runner
+
+    try:
+        return runner.plan(request)
+    except ConfigError:
+        raise
+    except Exception as error:  # the run itself will say so in its record
+        return runner.Plan(Path(request.out), f"will fail: {one_line(error)}", (), request.config.steps)
+
+
+def _summary(requests: Sequence[Request], outcomes: Sequence[Outcome]) -> int:
+    """Say which runs failed and why."""
+    from mtlbench.study.display import label
+
+    pairs = list(zip(requests, outcomes, strict=True))
+    failed = [(r, o) for r, o in pairs if o.status in ("failed", "diverged") or o.reason == "diverged"]
+    for r, o in failed:
+        status = "diverged" if "diverged" in (o.status, o.reason) else "failed"
+        reason = "" if o.reason == "diverged" else f": {o.reason}"
+        print(f"{status}: {label(r)}{reason} ({o.folder})")
+    if failed:
+        print(f"{len(failed)} of {len(pairs)} runs did not finish")
+    return 1 if failed else 0
+
+
+def show_plan(study: Study) -> int:
+    """Print every run: its phases, steps, state, and seconds as far as earlier runs tell."""
+    from mtlbench.study import tuning
+    from mtlbench.study.display import table
+    from mtlbench.study.study import runs
+
+    chosen = tuning.chosen_so_far(study) if study.settings.tune else None
+    requests = (tuning.trials(study) if study.settings.tune else []) + runs(study, chosen)
+    requests += _controls(study, [r for r in requests if r.config.role == "study"])
+    plans = [_plan(r) for r in requests]
+    speeds = _speeds(study.settings.out)
+    rows = [_row(r, p, speeds) for r, p in zip(requests, plans, strict=True)]
+    print(table(("method", "seed", "role", "phases", "steps", "status", "seconds"), rows))
+    ahead = sum(p.status not in ("finished", "diverged") or study.settings.force for p in plans)
+    print(f"{len(plans)} runs, {ahead} to do")
+    if study.settings.tune and not chosen:
+        print("the study's own learning rates follow from the trials, so its runs may differ from those shown")
+    return 0
+
+
+def _row(request: Request, plan: Plan, speeds: dict[tuple[str, str, str], float]) -> tuple[Any, ...]:
+    config = request.config
+    phases = " ".join(f"{p.name}:{p.steps}" for p in plan.phases)
+    speed = speeds.get((config.method, config.dataset, request.device))
+    seconds = "" if speed is None else f"{speed * plan.steps:.0f}"
+    return config.method, config.seed, config.role, phases, plan.steps, plan.status, seconds
+
+
+def _speeds(out: str) -> dict[tuple[str, str, str], float]:
+    """Seconds a step of earlier finished runs: the newest of each method, data set and kind of device."""
+    from mtlbench import records
+
+    speeds = {}
+    for folder in records.record_folders(Path(out)):
+        try:
+            run = records.read_run(folder)
+        except MtlbenchError:
+            continue  # the report names damaged records
+        if run.end is not None and run.status == "finished" and run.end.step:
+            device = "cpu" if run.start.environment.get("device", "cpu") == "cpu" else "cuda"
+            speeds[run.start.method, run.start.dataset, device] = run.end.seconds / run.end.step
+    return speeds

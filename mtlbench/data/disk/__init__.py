@@ -1,0 +1,1 @@
+"""Files on disk: readers, layouts and the cache."""

@@ -1,0 +1,1 @@
+"""The embedded scenes: rooms, rays, paint and heat."""

@@ -1,0 +1,128 @@
+"""A whole split, once: metrics from sums over all images, skill against the constant predictor, and the score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtlbench.backbones import Build
+from mtlbench.data.base import Dataset, streams_of, whole_batches
+from mtlbench.tasks import Task, skill
+from mtlbench.tasks.losses import elementwise, to_label
+from mtlbench.tasks.metrics import ConstantPredictor, statistics
+from mtlbench.tasks.summaries import HISTOGRAM, summarise
+
+Metrics = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A split's metrics and mean losses; `images` keeps each image's statistics, (N, k) under "task/statistic"."""
+
+    metrics: Metrics
+    losses: dict[str, float]
+    images: dict[str, NDArray[np.float64]]
+
+
+class Meter:
+    """Adds up one task's statistics over a split, and its loss where that means something."""
+
+    def __init__(self, task: Task, losses: bool = True) -> None:
+        self.task, self.losses = task, losses
+        self._rows: list[dict[str, NDArray[np.float64]]] = []
+        self._histogram: NDArray[np.float64] | None = None
+        self._loss = self._count = 0.0
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Take in a batch's raw predictions and targets."""
+        prediction = to_label(self.task, prediction.float(), target)
+        if self.losses:
+            loss, mask = elementwise(self.task, prediction, target)
+            self._loss += float(loss.sum(dtype=torch.float64))
+            self._count += float(mask.sum())
+        rows = {k: v.cpu().numpy() for k, v in statistics(self.task, prediction, target).items()}
+        histogram = rows.pop(HISTOGRAM, None)  # too large to keep for every image
+        if histogram is not None:
+            self._histogram = histogram.sum(0) + (0.0 if self._histogram is None else self._histogram)
+        self._rows.append(rows)
+
+    def images(self) -> dict[str, NDArray[np.float64]]:
+        """Each image's statistics, (N, k)."""
+        return {k: np.concatenate([row[k] for row in self._rows]) for k in self._rows[0]}
+
+    def result(self) -> tuple[dict[str, float], float]:
+        """The metrics, and the mean loss over labelled elements."""
+        sums = {k: v.sum(0) for k, v in self.images().items()}
+        if self._histogram is not None:
+            sums[HISTOGRAM] = self._histogram
+        return summarise(self.task.kind, sums), self._loss / self._count if self._count else math.nan
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module,
+    build: Build,
+    dataset: Dataset,
+    part: str,
+    batch_size: int = 16,
+    device: str = "cpu",
+    precision: str = "fp32",
+) -> Evaluation:
+    """Run a network in eval mode over a whole part ("val" or "test"); its mode is restored."""
+    meters = {t.name: Meter(t) for t in dataset.tasks}
+    training = network.training
+    network.eval()
+    for stream, tasks in streams_of(dataset).items():
+        build.stream = stream
+        for batch in whole_batches(dataset, part, stream, batch_size):
+            batch = batch.map(lambda x: x.to(device))
+            with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bf16"):
+                predictions = network(batch.inputs, tuple(t.name for t in tasks))
+            for task in tasks:
+                meters[task.name].update(predictions[task.name], batch.targets[task.name])
+    network.train(training)
+    return _collect(meters)
+
+
+def _collect(meters: Mapping[str, Meter]) -> Evaluation:
+    results = {name: meter.result() for name, meter in meters.items()}
+    images = {f"{name}/{key}": rows for name, meter in meters.items() for key, rows in meter.images().items()}
+    return Evaluation({n: m for n, (m, _) in results.items()}, {n: loss for n, (_, loss) in results.items()}, images)
+
+
+@cache
+def evaluate_constant(dataset: Dataset, parts: tuple[str, ...], batch_size: int = 16) -> dict[str, Evaluation]:
+    """The constant predictor, fitted on train's labels, on each of the parts; once a process for each data set."""
+    fits = {t.name: ConstantPredictor(t) for t in dataset.tasks}
+    for stream, tasks in streams_of(dataset).items():
+        for batch in whole_batches(dataset, "train", stream, batch_size):
+            for task in tasks:
+                fits[task.name].update(batch.targets[task.name])
+    results = {}
+    for part in parts:
+        meters = {t.name: Meter(t, losses=False) for t in dataset.tasks}
+        for stream, tasks in streams_of(dataset).items():
+            for batch in whole_batches(dataset, part, stream, batch_size):
+                for task in tasks:
+                    target = batch.targets[task.name]
+                    meters[task.name].update(fits[task.name].like(target), target)
+        results[part] = _collect(meters)
+    return results
+
+
+def skills(tasks: Sequence[Task], metrics: Mapping[str, Mapping[str, float]], constant: Metrics) -> dict[str, float]:
+    """Each task's skill on its primary metric; NaN where the split has no label of it."""
+    return {t.name: skill(t.primary, metrics[t.name][t.primary.name], constant[t.name][t.primary.name]) for t in tasks}
+
+
+def score(skill_of: Mapping[str, float]) -> float:
+    """The mean skill over the tasks that have one: what selection, candidates and tuning compare."""
+    known = [s for s in skill_of.values() if not math.isnan(s)]
+    return sum(known) / len(known) if known else math.nan

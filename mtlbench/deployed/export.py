@@ -1,0 +1,102 @@
+"""A deployed network as one file for others to run: torch.export's (.pt2), or ONNX."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtlbench.deployed.cost import example
+from mtlbench.deployed.network import Deployed
+from mtlbench.errors import ConfigError
+
+NAMES = "names.json"
+"""The extra file in a .pt2 that names its inputs and outputs: {"inputs": [...], "outputs": [...]}."""
+
+
+class Exported(nn.Module):
+    """A network with one positional input a stream and a tuple of outputs, one a task, as exporters want it."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__()
+        self.network = deployed.network
+        self.build = deployed.build
+        self.streams = {stream: tuple(tasks) for stream, tasks in deployed.streams.items()}
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs, in order: "input", or the streams' where tasks have inputs of their own."""
+        return ["input"] if len(self.streams) == 1 else [f"input_{stream}" for stream in self.streams]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs, in order: the tasks'."""
+        return [task for tasks in self.streams.values() for task in tasks]
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Inputs (B, *shape) in the streams' order -> every task's output, at the network's own resolution."""
+        found: list[Tensor] = []
+        for (stream, tasks), x in zip(self.streams.items(), inputs, strict=True):
+            self.build.stream = stream
+            outputs = self.network(x, tasks)
+            found += [outputs[task] for task in tasks]
+        return tuple(found)
+
+
+def _examples(deployed: Deployed) -> tuple[Tensor, ...]:
+    """Two inputs of each stream: a batch of one would be taken for a constant."""
+    return tuple(torch.cat([example(deployed.shape)] * 2) for _ in deployed.streams)
+
+
+def _any_batch(count: int) -> tuple[tuple[dict[int, Any], ...]]:
+    """The batch may have any size, the same for every stream."""
+    return (tuple({0: torch.export.Dim.DYNAMIC} for _ in range(count)),)
+
+
+def export_torch(deployed: Deployed, path: Path) -> None:
+    """Write the network with torch.export; `torch.export.load(path).module()(x)` gives the tasks' outputs in order."""
+    network, inputs = Exported(deployed).eval(), _examples(deployed)
+    with _quiet():
+        program = torch.export.export(network, inputs, dynamic_shapes=_any_batch(len(inputs)), strict=False)
+        names = json.dumps({"inputs": network.inputs, "outputs": network.outputs})
+        torch.export.save(program, path, extra_files={NAMES: names})
+
+
+def export_onnx(deployed: Deployed, path: Path) -> None:
+    """Write the network as ONNX; its inputs and outputs are named. Raises ConfigError without the `onnx` extra."""
+    try:
+        import onnxscript  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("ONNX export needs the 'onnx' extra (pip install 'mtlbench[onnx]')") from error
+    network, inputs = Exported(deployed).eval(), _examples(deployed)
+    with _quiet():
+        torch.onnx.export(
+            network,
+            inputs,
+            str(path),
+            dynamo=True,
+            external_data=False,
+            input_names=network.inputs,
+            output_names=network.outputs,
+            dynamic_shapes=_any_batch(len(inputs)),
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters talk much on standard output and in their logs; errors are raised all the same."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,105 @@
+"""`mtlbench predict`: what a run's network sees in an image, as one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from mtlbench import plugins
+from mtlbench.data.base import Dataset
+from mtlbench.deployed.network import Deployed
+from mtlbench.errors import ConfigError, DataError
+from mtlbench.tasks import Task
+from mtlbench.tasks.losses import to_label
+from mtlbench.tasks.pictures import Array, coloured, span
+
+INCHES = 2.6  # side of a panel
+
+
+def draw(deployed: Deployed, dataset: str, image: Path, out: Path) -> None:
+    """Write the image and every task's prediction for it as a PNG.
+
+    Raises ConfigError for a network that reads no images, DataError for a file that is none.
+    """
+    if len(deployed.shape) != 3:
+        raise ConfigError(f"the run's inputs have the shape {deployed.shape} (allowed: a run on images)")
+    pixels = read(image, deployed.shape[1], deployed.shape[2])
+    kind: type[Dataset] = plugins.load("datasets", dataset)
+    answers = predict(deployed, normalised(pixels, kind))
+    tasks = {t.name: t for t in deployed.tasks}
+    said = [sentence(tasks[name], value) for name, value in answers.items() if not tasks[name].dense]
+    panels = [("\n".join(["input", *said]), pixels)]
+    panels += [panel(tasks[name], value) for name, value in answers.items() if tasks[name].dense]
+    _sheet(panels, out)
+
+
+def read(path: Path, height: int, width: int) -> Array:
+    """An image file's middle in the wanted proportions, as RGB (height, width, 3) uint8."""
+    from PIL import ImageOps
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"cannot read the image '{path}': {' '.join(str(error).split())}") from error
+
+
+def normalised(pixels: Array, kind: type[Dataset]) -> Tensor:
+    """Pixels (H, W, 3) as the data set gives them to a network: (1, 3, H, W)."""
+    mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in kind.normalisation)
+    x = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+    return ((x - mean) / deviation).unsqueeze(0)
+
+
+@torch.inference_mode()
+def predict(deployed: Deployed, x: Tensor) -> dict[str, Tensor]:
+    """Every task's output for one input (1, C, H, W), at the input's resolution where it is dense."""
+    answers: dict[str, Tensor] = {}
+    for stream, names in deployed.streams.items():
+        deployed.build.stream = stream
+        answers |= deployed.network(x, tuple(names))
+    like = x[:, :1]
+    return {t.name: to_label(t, answers[t.name].float(), like) for t in deployed.tasks}
+
+
+def sentence(task: Task, logits: Tensor) -> str:
+    """A classification in words: the class, and how sure the network is."""
+    share, index = logits.softmax(1).max(1)
+    name = task.classes[int(index)] if task.classes else f"class {int(index)}"
+    return f"{task.name}: {name} ({100 * float(share):.0f} %)"
+
+
+def panel(task: Task, value: Tensor) -> tuple[str, Array]:
+    """A dense prediction (1, C, H, W) as a titled picture."""
+    if task.kind == "segmentation":
+        return task.name, coloured(task.kind, value.argmax(1)[0].numpy(), task.channels)
+    label = value[0].numpy()
+    if task.kind == "normals":
+        return task.name, coloured(task.kind, label)
+    low, high = span(label)
+    return f"{task.name}\n{low:.3g} to {high:.3g} {task.unit}".rstrip(), coloured(task.kind, label)
+
+
+def _sheet(panels: list[tuple[str, Array]], out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(INCHES * len(panels), INCHES * _tallness(panels) + 0.5), layout="constrained", dpi=110)
+    axes: Any = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, picture) in zip(axes, panels, strict=True):
+        axis.imshow(picture, interpolation="nearest")
+        axis.set_title(title, fontsize=9)
+        axis.axis("off")
+    try:
+        figure.savefig(out)
+    except (OSError, ValueError) as error:  # ValueError: a suffix matplotlib cannot write
+        raise ConfigError(f"cannot write '{out}': {error}") from error
+
+
+def _tallness(panels: list[tuple[str, Array]]) -> float:
+    height, width = panels[0][1].shape[:2]
+    return float(height / width)

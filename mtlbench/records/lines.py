@@ -1,0 +1,172 @@
+"""The lines of a record: what each says, as validated models. Writing and reading them is `mtlbench.records`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+FILE = "record.jsonl"
+
+Metrics = dict[str, dict[str, float | None]]  # task -> metric -> value; None where nothing was labelled
+
+
+class Line(BaseModel):
+    """One line. Unknown keys are kept out: a newer writer may add some without a new schema version."""
+
+    model_config = ConfigDict(extra="ignore")
+    attempt: int = 1
+
+
+class MetricInfo(BaseModel):
+    """A column: `higher` is better or lower is; one metric of a task is `primary`."""
+
+    name: str
+    unit: str
+    higher: bool
+    primary: bool = False
+
+
+class TaskInfo(BaseModel):
+    """A task as the tables need it; `derived` labels were computed from another task's labels."""
+
+    name: str
+    kind: str
+    channels: int
+    derived: bool = False
+    metrics: list[MetricInfo]
+
+
+class ReferenceInfo(BaseModel):
+    """A published row with its source."""
+
+    label: str
+    source: str
+    metrics: Metrics
+
+
+class Start(Line):
+    """What was run: the whole resolved configuration, and everything a table says about it."""
+
+    kind: Literal["start"] = "start"
+    schema_version: int = SCHEMA
+    time: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    method: str
+    dataset: str
+    seed: int
+    role: Literal["study", "tune", "control"] = "study"
+    anchor: Literal["independent", "shared"] | None = None
+    trial: int | None = None  # of a tuning stage; 0 is the method as it stands
+    config: dict[str, Any]
+    tasks: list[TaskInfo]
+    streams: dict[str, list[str]] = {}  # input stream -> the tasks it labels
+    shape: list[int] = []  # of one input
+    reference: list[ReferenceInfo] = []
+    phases: list[dict[str, Any]] = []
+    environment: dict[str, Any] = {}
+    fingerprint: str = ""
+    layout: str = ""
+    command: str = ""
+
+
+class Log(Line):
+    """Training losses (means since the last log line) and the method's own quantities."""
+
+    kind: Literal["log"] = "log"
+    step: int
+    phase: str
+    losses: dict[str, float | None]
+    values: dict[str, float | None] = {}
+
+
+class Eval(Line):
+    """A whole split evaluated. Purposes: "curve" while training, "phase" at a scored phase's end, "final" what is
+    deployed, "constant" the constant predictor, "oracle" where the test split was used to choose."""
+
+    kind: Literal["eval"] = "eval"
+    step: int
+    phase: str = ""
+    split: Literal["val", "test"]
+    purpose: Literal["curve", "phase", "final", "constant", "oracle"]
+    metrics: Metrics
+    losses: dict[str, float | None] = {}
+    skill: dict[str, float | None] = {}
+    score: float | None = None
+
+
+class Resume(Line):
+    """The attempt went on from `step`: what it had written past that step does not count."""
+
+    kind: Literal["resume"] = "resume"
+    step: int
+
+
+class Parameters(BaseModel):
+    """Counts on the deployed network; `ratio` is backbone over one plain backbone (hard sharing's)."""
+
+    backbone: int
+    heads: int
+    total: int
+    ratio: float
+
+
+class Macs(BaseModel):
+    """Multiply-adds for one input at the study's size."""
+
+    backbone: float
+    heads: float
+    total: float
+    each: dict[str, float] = {}  # every task alone
+    own_pass: float = 0.0  # every task in a pass of its own: the papers' figure
+    backbone_own_pass: float = 0.0
+
+
+class Latency(BaseModel):
+    """Milliseconds for one input, all tasks: median and the quartiles around it."""
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    repeats: int
+    batch: int = 1
+    threads: int = 1
+
+
+class Cost(Line):
+    """What the deployed network costs; `uncounted` operators ran but are not in the MACs."""
+
+    kind: Literal["cost"] = "cost"
+    parameters: Parameters
+    macs: Macs
+    flops: float
+    uncounted: list[str] = []
+    latency: Latency | None = None
+    peak_memory: int | None = None  # bytes
+
+
+class ArtefactLine(Line):
+    """A file in the run's folder: a policy, a model, the test split's per-image statistics."""
+
+    kind: Literal["artefact"] = "artefact"
+    name: str
+    path: str
+
+
+class End(Line):
+    """How it ended. `timing` splits the seconds of training: forward, backward, optimizer, data, other."""
+
+    kind: Literal["end"] = "end"
+    status: Literal["finished", "failed", "diverged"]
+    reason: str = ""
+    step: int = 0
+    deployed_step: int = 0
+    selection: str = "last"
+    seconds: float = 0.0
+    training_flops: float = 0.0
+    timing: dict[str, float] = {}
+    notes: dict[str, Any] = {}
+
+
+AnyLine = Annotated[Start | Log | Eval | Resume | Cost | ArtefactLine | End, Field(discriminator="kind")]

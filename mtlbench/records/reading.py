@@ -1,0 +1,179 @@
+"""Records: one append-only JSON-lines file a run, the only source of tables, figures and pages. Needs no torch.
+
+A run's folder is `records/<method>-<dataset>-s<seed>-<hash>/`; its `record.jsonl` holds lines of the kinds below, in the
+order things happened. A reader survives a cut-off last line, drops what a resumed attempt had written past the point it
+resumed from, and takes the newest finished attempt (else the newest).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mtlbench.errors import RecordError
+from mtlbench.records.lines import FILE, SCHEMA, AnyLine, ArtefactLine, Cost, End, Eval, Log, Resume, Start
+
+_ADAPTER: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
+
+
+@dataclass
+class Run:
+    """One run as read: the attempt that counts."""
+
+    folder: Path
+    start: Start
+    logs: list[Log] = field(default_factory=list)
+    evals: list[Eval] = field(default_factory=list)
+    cost: Cost | None = None
+    artefacts: list[ArtefactLine] = field(default_factory=list)
+    end: End | None = None
+
+    @property
+    def status(self) -> str:
+        """ "finished", "diverged", "failed", or "unfinished" where the record has no end."""
+        return self.end.status if self.end else "unfinished"
+
+    def final(self, split: str = "test") -> Eval | None:
+        """The evaluation of what was deployed."""
+        return next((e for e in reversed(self.evals) if e.purpose == "final" and e.split == split), None)
+
+    def constant(self, split: str = "test") -> Eval | None:
+        """The constant predictor on the same split."""
+        return next((e for e in reversed(self.evals) if e.purpose == "constant" and e.split == split), None)
+
+
+def read_lines(path: Path) -> list[AnyLine]:
+    """All whole lines of a record; a damaged one that is not the last of an attempt is a RecordError naming it."""
+    try:
+        if path.exists() and not path.is_file():
+            raise RecordError(f"record '{path}' is not a file")  # a pipe would be waited for without end
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"cannot read record '{path}': {error.strerror or error}") from error
+    lines: list[AnyLine] = []
+    texts = raw.split(b"\n")
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            continue
+        line = _quickly(text)
+        if line is not None:
+            lines.append(line)
+            continue
+        try:
+            data = json.loads(text.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            if number == len(texts) or _starts_anew(texts[number]):
+                continue  # cut off by a kill; whoever went on wrote a resume or start line next
+            raise RecordError(f"record '{path}' line {number} is damaged: {error}") from error
+        lines.append(_validate(data, path, number))
+    return lines
+
+
+def _quickly(text: bytes) -> AnyLine | None:
+    """A sound line of our schema, parsed and validated in one go; None sends it the slow way, which finds the words."""
+    try:
+        line = _ADAPTER.validate_json(text)
+    except ValidationError:
+        return None
+    return None if isinstance(line, Start) and line.schema_version != SCHEMA else line
+
+
+def _starts_anew(text: bytes) -> bool:
+    return not text.strip() or b'"kind":"resume"' in text or b'"kind":"start"' in text or b'"kind":"end"' in text
+
+
+def _validate(data: Any, path: Path, number: int) -> AnyLine:
+    version = data.get("schema_version", SCHEMA) if isinstance(data, dict) else SCHEMA
+    if version != SCHEMA:
+        newer = isinstance(version, int) and version > SCHEMA
+        hint = "written by a newer mtlbench: update this one" if newer else "written by an older mtlbench"
+        raise RecordError(f"record '{path}' has schema version {version}, this mtlbench reads {SCHEMA} ({hint})")
+    try:
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"])
+        raise RecordError(f"record '{path}' line {number}: {where}: {first['msg']}") from error
+
+
+def read_run(folder: Path) -> Run:
+    """The run of a folder: its newest finished attempt, else its newest."""
+    runs = read_attempts(folder)
+    finished = [run for run in runs if run.status == "finished"]
+    return (finished or runs)[-1]
+
+
+def read_attempts(folder: Path) -> list[Run]:
+    """Every attempt of a folder's run, oldest first; a record without any start line is a RecordError."""
+    lines = read_lines(folder / FILE)
+    runs = [run for run in (_fold(folder, lines, a) for a in _attempts(lines)) if run is not None]
+    if not runs:
+        raise RecordError(f"record '{folder / FILE}' has no start line")
+    return runs
+
+
+def _attempts(lines: list[AnyLine]) -> list[int]:
+    return sorted({line.attempt for line in lines})
+
+
+def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
+    run: Run | None = None
+    for line in lines:
+        if line.attempt != attempt:
+            continue
+        if isinstance(line, Start):
+            run = run or Run(folder, line)
+        elif run is None:
+            continue
+        elif isinstance(line, Resume):
+            run.logs = [x for x in run.logs if x.step <= line.step]
+            run.evals = [x for x in run.evals if x.step <= line.step and x.purpose not in ("final", "constant")]
+            run.cost, run.end, run.artefacts = None, None, []
+        elif isinstance(line, Log):
+            run.logs.append(line)
+        elif isinstance(line, Eval):
+            run.evals.append(line)
+        elif isinstance(line, Cost):
+            run.cost = line
+        elif isinstance(line, ArtefactLine):
+            run.artefacts.append(line)
+        elif isinstance(line, End):
+            run.end = line
+    return run
+
+
+def status_of(folder: Path) -> str:
+    """How far the newest attempt of a record is: new, unfinished, finished, diverged or failed."""
+    return read_attempts(folder)[-1].status if (folder / FILE).exists() else "new"
+
+
+def last_attempt(folder: Path) -> int:
+    """The number of the newest attempt in a record; 0 where there is none yet."""
+    return max(_attempts(read_lines(folder / FILE)), default=0) if (folder / FILE).exists() else 0
+
+
+def record_folders(results: Path) -> Iterator[Path]:
+    """Every run's folder under a results folder, in the order of their names."""
+    root = results / "records"
+    if root.is_dir():
+        yield from (path.parent for path in sorted(root.glob(f"*/{FILE}")))
+
+
+def read_each(results: Path) -> Iterator[Run | str]:
+    """Every run in turn, or one line on why its record cannot be read: none is dropped silently."""
+    for folder in record_folders(results):
+        try:
+            yield read_run(folder)
+        except RecordError as error:
+            yield str(error)
+
+
+def read_all(results: Path) -> tuple[list[Run], list[str]]:
+    """Every readable run, and one line for each record that is not."""
+    read = list(read_each(results))
+    return [r for r in read if isinstance(r, Run)], [r for r in read if isinstance(r, str)]

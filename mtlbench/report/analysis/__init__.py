@@ -1,0 +1,1 @@
+"""Numbers over runs: means, intervals, tests, ranks."""

@@ -1,0 +1,281 @@
+"""From outcomes to figures: every metric over seeds, Delta against single-task, differences to hard sharing, costs.
+
+Everything is paired by seed: a method's run is compared with the anchor's run of the same seed, never with its mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mtlbench.records import MetricInfo, Metrics, TaskInfo
+from mtlbench.report.analysis import statistics
+from mtlbench.report.analysis.statistics import Paired, Span, Summary
+from mtlbench.report.reading.reported_run import Outcome
+from mtlbench.report.reading.studies import Row, Study
+from mtlbench.report.text import as_float
+
+CLEAR = 0.02  # single-task's skill on a metric below which its relative change means nothing
+FLOOR = 5.0  # points that a percentage of single-task must reach
+ALL_PAIRS = 10  # seeds from which every pair is compared
+
+Key = tuple[str, str]  # (task, metric); the overall figures are (OVERALL, "delta") and (OVERALL, "delta_primary")
+Series = dict[int, float]  # by seed
+OVERALL = "all tasks"
+DELTA: Key = (OVERALL, "delta")
+DELTA_PRIMARY: Key = (OVERALL, "delta_primary")
+
+
+@dataclass
+class Line:
+    """A row's figures, by seed."""
+
+    row: Row
+    values: dict[Key, Series] = field(default_factory=dict)  # the metrics, on the test split
+    skill: dict[str, Series] = field(default_factory=dict)
+    score: Series = field(default_factory=dict)
+    delta: dict[str, Series] = field(default_factory=dict)  # by task and OVERALL; percent
+    delta_primary: dict[str, Series] = field(default_factory=dict)
+    difference: dict[Key, Series] = field(default_factory=dict)  # to single-task, in the metric's unit
+    against: dict[Key, Paired] = field(default_factory=dict)  # against hard sharing; positive is better
+    costs: dict[str, Summary] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The row's label."""
+        return self.row.label
+
+    def series(self, key: Key) -> Series:
+        """A metric or an overall figure, by seed."""
+        if key == DELTA:
+            return self.delta.get(OVERALL, {})
+        if key == DELTA_PRIMARY:
+            return self.delta_primary.get(OVERALL, {})
+        return self.values.get(key, {})
+
+
+@dataclass
+class TestSet:
+    """What resampling the test images says of each row (by label): its figures, and its gains over hard sharing."""
+
+    spans: dict[str, dict[Key, Span]] = field(default_factory=dict)
+    gains: dict[str, dict[Key, Span]] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)  # by task
+    blocks: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Aggregate:
+    """A study's figures. `kept_out` says of each metric that enters no Delta why."""
+
+    study: Study
+    lines: list[Line]
+    constant: dict[Key, Series]
+    kept_out: dict[Key, str]
+    pairs: dict[tuple[str, str], Paired] = field(default_factory=dict)  # all pairs of labels, on DELTA
+    test: TestSet = field(default_factory=TestSet)
+
+    def line(self, kind: str) -> Line | None:
+        """The anchor's line: "independent" or "shared"."""
+        row = self.study.anchor(kind)
+        return next((x for x in self.lines if x.row is row), None)
+
+    def primary(self, task: TaskInfo) -> MetricInfo | None:
+        """A task's primary metric."""
+        return primary(task)
+
+    @property
+    def partial(self) -> list[str]:
+        """Tasks none of whose metrics enters Delta."""
+        return [t.name for t in self.study.tasks if all((t.name, m.name) in self.kept_out for m in t.metrics)]
+
+
+def primary(task: TaskInfo) -> MetricInfo | None:
+    """A task's primary metric; its first where none is marked."""
+    return next((m for m in task.metrics if m.primary), task.metrics[0] if task.metrics else None)
+
+
+def mean(series: Mapping[int, float]) -> Summary:
+    """A series over seeds, summarised."""
+    return statistics.summarise(list(series.values()))
+
+
+def aggregate(study: Study) -> Aggregate:
+    """All figures of a study."""
+    lines = [Line(row) for row in study.rows]
+    for line in lines:
+        line.values = _values(study, line.row.runs, lambda run: run.final)
+        line.skill = {t.name: _finite({s: r.skill.get(t.name) for s, r in line.row.runs.items()}) for t in study.tasks}
+        line.score = _finite({s: r.score for s, r in line.row.runs.items()})
+        line.costs = _costs(line.row.every)
+    constant = _values(study, _constants(study), lambda run: run.constant)
+    result = Aggregate(study, lines, constant, {})
+    _relate(result)
+    _compare(result)
+    return result
+
+
+def _finite(values: Mapping[int, float | None]) -> Series:
+    return {seed: x for seed, value in values.items() if (x := as_float(value)) is not None}
+
+
+def _values(study: Study, runs: Mapping[int, Outcome], of: Callable[[Outcome], Metrics]) -> dict[Key, Series]:
+    keys = [(t.name, m.name) for t in study.tasks for m in t.metrics]
+    return {(t, m): _finite({s: (of(run).get(t) or {}).get(m) for s, run in runs.items()}) for t, m in keys}
+
+
+def _constants(study: Study) -> dict[int, Outcome]:
+    """A run of each seed that recorded the constant predictor: it does not depend on the method."""
+    return {run.seed: run for row in reversed(study.rows) for run in row.every if run.constant}
+
+
+def skill(metric: MetricInfo, value: float, constant: float) -> float:
+    """1 - e / e_constant, as `mtlbench.tasks.skill`: the error of a percentage is its distance to 100."""
+    error, room = (100.0 - value, 100.0 - constant) if metric.higher else (value, constant)
+    if room <= 0.0:
+        return 0.0 if error <= room else -math.inf
+    return 1.0 - error / room
+
+
+def _relate(result: Aggregate) -> None:
+    """Delta and absolute differences to single-task."""
+    reference = result.line("independent")
+    if reference is None:
+        return
+    for task in result.study.tasks:
+        for metric in task.metrics:
+            if reason := _guard(
+                metric, reference.values[task.name, metric.name], result.constant[task.name, metric.name]
+            ):
+                result.kept_out[task.name, metric.name] = reason
+    for line in result.lines:
+        for key, series in line.values.items():
+            line.difference[key] = {
+                s: v - reference.values[key][s] for s, v in series.items() if s in reference.values[key]
+            }
+        line.delta = _deltas(result, line, reference, lambda t: t.metrics)
+        line.delta_primary = _deltas(result, line, reference, lambda t: [m for m in (primary(t),) if m])
+
+
+def _guard(metric: MetricInfo, single: Series, constant: Series) -> str:
+    """Why this metric may not enter Delta: "" if it may."""
+    value, floor = mean(single).mean, mean(constant).mean
+    if not single:
+        return "single-task has no figure"
+    if not constant:
+        return "no constant predictor is recorded"
+    if metric.higher and metric.unit == "%" and value < FLOOR:
+        return f"single-task reaches {value:.1f} %, below the floor of {FLOOR:g}"
+    if value <= 0:
+        return f"single-task's {value:g} cannot be divided by"
+    if (gained := skill(metric, value, floor)) < CLEAR:
+        return f"single-task does not clearly beat the constant predictor (skill {gained:.3f}, needed {CLEAR:g})"
+    return ""
+
+
+def _deltas(
+    result: Aggregate, line: Line, reference: Line, metrics: Callable[[TaskInfo], Iterable[MetricInfo]]
+) -> dict[str, Series]:
+    """Delta by task and OVERALL, percent: 100 mean_j +-(M_j - M_j^single) / M_j^single (METHODS, AdaShare's)."""
+    found: dict[str, Series] = {}
+    for task in result.study.tasks:
+        parts = [
+            relative(metric, line.values[task.name, metric.name], reference.values[task.name, metric.name])
+            for metric in metrics(task)
+            if (task.name, metric.name) not in result.kept_out
+        ]
+        found[task.name] = _mean_of(parts)
+    found[OVERALL] = _mean_of([series for name, series in found.items() if name not in _left_out(result, metrics)])
+    return found
+
+
+def _left_out(result: Aggregate, metrics: Callable[[TaskInfo], Iterable[MetricInfo]]) -> set[str]:
+    return {t.name for t in result.study.tasks if all((t.name, m.name) in result.kept_out for m in metrics(t))}
+
+
+def relative(metric: MetricInfo, values: Series, single: Series) -> Series:
+    """Percent by which each seed improves on single-task's run of that seed; positive is better."""
+    sign = 100.0 if metric.higher else -100.0
+    return _finite({s: sign * ((v - single[s]) / single[s]) for s, v in values.items() if single.get(s)})
+
+
+def _mean_of(parts: list[Series]) -> Series:
+    """The mean over parts, for the seeds that have them all."""
+    common = set.intersection(*(set(p) for p in parts)) if parts else set()
+    return {s: math.fsum(p[s] for p in parts) / len(parts) for s in sorted(common)}
+
+
+def improvement(metric: MetricInfo | None, a: Series, b: Series) -> tuple[list[float], list[float]]:
+    """Two series on their common seeds, turned so that a - b is positive where a is better."""
+    sign = 1.0 if metric is None or metric.higher else -1.0
+    common = sorted(a.keys() & b.keys())
+    return [sign * a[s] for s in common], [sign * b[s] for s in common]
+
+
+def _compare(result: Aggregate) -> None:
+    """Each method against hard sharing: Delta is one family of Holm's, all tasks' primary metrics another."""
+    shared = result.line("shared")
+    if shared is not None:
+        others = [x for x in result.lines if x is not shared and x.row.role == "study"]
+        tasks: list[tuple[Key, MetricInfo | None]] = [
+            ((t.name, m.name), m) for t in result.study.tasks if (m := primary(t))
+        ]
+        for family in ([(DELTA, None)], tasks):
+            _family(others, shared, family)
+    if len(result.study.seeds) >= ALL_PAIRS:
+        result.pairs = _all_pairs([x for x in result.lines if x.row.role == "study" and x.series(DELTA)])
+
+
+def _family(others: list[Line], shared: Line, keys: Iterable[tuple[Key, MetricInfo | None]]) -> None:
+    found = [
+        (line, key, paired(metric, line.series(key), shared.series(key))) for key, metric in keys for line in others
+    ]
+    for (line, key, test), p in zip(found, statistics.holm([t.p for _, _, t in found]), strict=True):
+        if test.difference.n:
+            line.against[key] = Paired(test.difference, test.p, p, test.detectable)
+
+
+def paired(metric: MetricInfo | None, a: Series, b: Series) -> Paired:
+    """a against b, paired by seed; positive is better for a."""
+    return statistics.paired(*improvement(metric, a, b))
+
+
+def _all_pairs(lines: list[Line]) -> dict[tuple[str, str], Paired]:
+    keys = [(a, b) for i, a in enumerate(lines) for b in lines[i + 1 :]]
+    tests = [paired(None, a.series(DELTA), b.series(DELTA)) for a, b in keys]
+    corrected = statistics.holm([t.p for t in tests])
+    return {
+        (a.label, b.label): Paired(t.difference, t.p, p, t.detectable)
+        for (a, b), t, p in zip(keys, tests, corrected, strict=True)
+    }
+
+
+def spent(run: Outcome) -> dict[str, float | None]:
+    """What a run's deployed network and its training cost, by name; 0 stands for "not recorded" where 0 is impossible."""
+    found: dict[str, float | None] = {"steps": run.steps or None, "training_flops": run.training_flops or None}
+    found["seconds"] = run.seconds or None
+    if run.cost is None:
+        return found
+    count, macs, latency = run.cost.parameters, run.cost.macs, run.cost.latency
+    found |= {"parameters": count.total, "parameters_backbone": count.backbone, "parameters_heads": count.heads}
+    found |= {
+        "parameters_ratio": count.ratio,
+        "macs": macs.total,
+        "macs_backbone": macs.backbone,
+        "flops": run.cost.flops,
+    }
+    found |= {"macs_own_pass": macs.own_pass or None, "memory": run.cost.peak_memory}
+    if latency is not None:
+        found |= {"latency_ms": latency.median_ms, "latency_low_ms": latency.low_ms, "latency_high_ms": latency.high_ms}
+    return found | {f"macs:{task}": value for task, value in macs.each.items()}
+
+
+def _costs(runs: list[Outcome]) -> dict[str, Summary]:
+    series: dict[str, list[float]] = {}
+    for run in runs:
+        for name, value in spent(run).items():
+            if (x := as_float(value)) is not None:
+                series.setdefault(name, []).append(x)
+    return {name: statistics.summarise(values) for name, values in series.items()}

@@ -1,0 +1,54 @@
+"""What methods of a study are ranked by, and how that is said."""
+
+from __future__ import annotations
+
+import math
+
+from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Line, Series, mean, paired
+from mtlbench.report.analysis.statistics import Summary
+from mtlbench.report.text import number, si
+
+
+def merit(result: Aggregate) -> str:
+    """What methods of a study are ranked by: Delta, or the mean skill where there is no single-task to relate to."""
+    return "Δ" if any(x.series(DELTA) for x in result.lines) else "skill"
+
+
+def worth(result: Aggregate, line: Line) -> Series:
+    """A line's figures for that."""
+    return line.series(DELTA) if merit(result) == "Δ" else line.score
+
+
+def ranked(result: Aggregate) -> list[Line]:
+    """The study's methods with a figure, best first; controls are no candidates."""
+    lines = [x for x in result.lines if x.row.role == "study" and worth(result, x)]
+    return sorted(lines, key=lambda x: (-mean(worth(result, x)).mean, x.label))
+
+
+def apart(result: Aggregate, best: Line, other: Line) -> bool:
+    """Whether the best is told apart from another: the 95 % interval of their paired difference lies above zero."""
+    return paired(None, worth(result, best), worth(result, other)).difference.low > 0
+
+
+def interval(value: Summary, digits: int, unit: str = "") -> str:
+    """A mean with its 95 % t interval where seeds allow one; `unit` stands behind the figures."""
+    text = number(value.mean, digits, sign=True)
+    unit = f" {unit}" if unit else ""
+    if not math.isfinite(value.low):
+        return f"{text}{unit} (one seed)"
+    return f"{text} [{number(value.low, digits, sign=True)}, {number(value.high, digits, sign=True)}]{unit}"
+
+
+def shown(measure: str, value: Summary) -> str:
+    """A figure of `merit`, with its name, decimals and unit."""
+    return f"{measure} {interval(value, 1, '%') if measure == 'Δ' else interval(value, 3)}"
+
+
+def costs(line: Line) -> str:
+    """Size, compute and time in a few words."""
+    told = []
+    for key, shape in (("parameters_ratio", "{:.2f}× backbone"), ("macs", "{} MAC"), ("latency_ms", "{:.1f} ms")):
+        cost = line.costs.get(key)
+        if cost is not None and cost.n:
+            told.append(shape.format(si(cost.mean) if key == "macs" else cost.mean).replace(" MAC", "MAC"))
+    return ", ".join(told) or "no cost recorded"

@@ -1,0 +1,1 @@
+"""The page: rows of runs, answers, templates."""

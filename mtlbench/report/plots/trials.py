@@ -1,0 +1,50 @@
+"""Tuning: the best validation score of each method so far, by the number of its trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.plots import style
+from mtlbench.report.tables.trials import best_so_far, trials
+from mtlbench.report.text import clean
+
+TITLE = "Tuning: best validation score by number of trials"
+
+
+def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+    """A curve a method; None where none has two trials."""
+    looks = {line.row.method: order[line.label] for line in reversed(result.lines)}
+    curves: list[dict[str, Any]] = []
+    for name, runs in sorted(trials(result).items()):
+        points = [(i, x) for i, x in enumerate(best_so_far(runs), 1) if style.usable(x)]
+        if points and name in looks:
+            curves.append({"label": clean(name, 60), "look": looks[name], "points": points})
+    curves.sort(key=lambda c: c["look"])
+    return {"curves": curves} if any(len(c["points"]) > 1 for c in curves) else None
+
+
+def draw(content: dict[str, Any]) -> Figure:
+    """Steps upwards, with a marker at the trial that was chosen."""
+    made = style.figure(2.6, 5.0)
+    axes = made.subplots()
+    for curve in content["curves"]:
+        steps, scores = zip(*curve["points"], strict=True)
+        chosen = scores.index(max(scores))
+        axes.plot(
+            steps,
+            scores,
+            drawstyle="steps-post",
+            markevery=[chosen],
+            label=style.shorten(curve["label"]),
+            **style.look(curve["look"]),
+        )
+    axes.set_xlabel("trials")
+    axes.set_ylabel("best mean skill, validation")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    style.caption(made, "Tuning", "single runs on a seed outside the study; marker: the trial that was chosen")
+    style.legend(made, axes)
+    return made

@@ -1,0 +1,1 @@
+"""From records to what the report stands on."""

@@ -1,0 +1,81 @@
+"""The test items a run kept to be shown, read from its artefact `gallery`; what is strange in it is an error, not a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.records import TaskInfo
+from mtlbench.report.reading.archive import arrays
+from mtlbench.report.reading.reported_run import Outcome, inside
+
+ARTEFACT = "gallery"
+LIMIT = 64 * 2**20  # bytes that are read of a run
+CHANNELS = {"normals": 3, "depth": 1, "keypoints": 1, "edges": 1}
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Items:
+    """One task's items: pictures (n, H, W, 3) or texts (n,), and their labels and a network's predictions.
+
+    Dense tasks: classes (n, h, w) or values (n, C, h, w). Classification: classes (n,) and probabilities (n, K).
+    """
+
+    inputs: Array
+    truth: Array
+    prediction: Array
+    classes: tuple[str, ...] = ()
+
+    def name(self, index: int) -> str:
+        """What a class is called: its number where it has no name."""
+        return self.classes[index] if 0 <= index < len(self.classes) else str(index)
+
+
+def file_of(run: Outcome) -> Path | None:
+    """Where a run's gallery lies; None where it kept none, or it is not there."""
+    name = run.artefacts.get(ARTEFACT)
+    return inside(run.folder, name) if name else None
+
+
+def load(path: Path, tasks: Mapping[str, TaskInfo]) -> dict[str, Items]:
+    """Each task's items; an exception of BROKEN where the file is not a gallery of these tasks."""
+    with arrays(path, LIMIT) as found:
+        return {name: _items(found, task) for name, task in tasks.items() if f"stream/{name}" in found}
+
+
+def digest(path: Path) -> str | None:
+    """A hash of a gallery's bytes; None where it cannot be read, or is larger than a gallery."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size <= LIMIT else None
+    except OSError:
+        return None
+
+
+def _items(found: Any, task: TaskInfo) -> Items:
+    inputs = found[f"input/{found[f'stream/{task.name}'].item()}"]
+    truth, prediction = found[f"truth/{task.name}"], found[f"prediction/{task.name}"]
+    key = f"classes/{task.name}"
+    names = tuple(str(c) for c in found[key].tolist()) if key in found else ()
+    pictures = inputs.ndim == 4 and inputs.shape[-1] == 3 and inputs.dtype == np.uint8
+    if not (pictures or (inputs.ndim == 1 and inputs.dtype.kind == "U")):
+        raise ValueError("inputs are neither pictures nor texts")
+    shape, count = truth.shape, len(inputs)
+    if task.kind == "classification":
+        fits = shape == (count,) and prediction.shape == (count, task.channels)
+    elif task.kind == "segmentation":
+        fits = truth.ndim == 3 and prediction.shape == shape and len(truth) == count and truth.dtype.kind == "i"
+        fits = fits and prediction.dtype.kind == "i" and max(truth.max(), prediction.max()) < task.channels
+    else:
+        fits = pictures and shape == prediction.shape and shape[:2] == (count, CHANNELS[task.kind])
+        fits = fits and truth.ndim == 4 and truth.dtype.kind == prediction.dtype.kind == "f"
+    if not fits:
+        raise ValueError(f"the items of '{task.name}' do not fit it")
+    return Items(inputs, truth, prediction, names)

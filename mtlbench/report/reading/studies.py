@@ -1,0 +1,233 @@
+"""Which runs stand in one table: outcomes grouped into studies of comparable runs.
+
+A study is every run whose configuration agrees but for method, options, seed and role, on the same data and the same
+kind of device. Runs of tuning stay out; runs that failed stay in, with their reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtlbench.records import TaskInfo
+from mtlbench.report.reading.reported_run import Outcome
+from mtlbench.report.text import as_float, clean, slug
+
+VARYING = frozenset({"method", "options", "seed", "role"})  # what may differ inside a study
+TUNED = frozenset({"lr", "weight_decay"})  # chosen for each method where a tuning stage ran
+EXTENT = frozenset({"steps"})  # in which a budget control differs from its study
+ORACLE = "best-test-oracle"
+# what tells studies apart in a title, tried in this order before any other setting
+FIRST_TOLD = (
+    "budget",
+    "selection",
+    "preset",
+    "device",
+    "backbone",
+    "width",
+    "weighting",
+    "tuning",
+    "steps",
+    "batch size",
+)
+
+
+@dataclass
+class Row:
+    """One line of a table: a method with its options, over seeds. `label` tells it from its neighbours."""
+
+    label: str
+    method: str
+    options: Mapping[str, Any]
+    role: str
+    anchor: str | None
+    runs: dict[int, Outcome]  # by seed; those whose figures count
+    lost: dict[int, str] = field(default_factory=dict)  # seed -> why it does not count
+    failed: dict[int, Outcome] = field(default_factory=dict)  # those of the lost that left a record
+
+    @property
+    def every(self) -> list[Outcome]:
+        """Its finished runs in the order of their seeds."""
+        return [self.runs[s] for s in sorted(self.runs)]
+
+    @property
+    def undecided(self) -> list[int]:
+        """Seeds whose policy is still a coin flip."""
+        return [s for s, run in sorted(self.runs.items()) if run.policy is not None and run.policy.undecided]
+
+
+@dataclass
+class Study:
+    """Comparable runs. `config` is what they all agree on."""
+
+    name: str
+    config: Mapping[str, Any]
+    tasks: tuple[TaskInfo, ...]
+    streams: tuple[str, ...]
+    device: str
+    fingerprint: str
+    rows: list[Row]
+    seeds: list[int]
+    outcomes: list[Outcome]
+    tuning: list[Outcome] = field(default_factory=list)  # the trials of a tuning stage before it
+    warnings: list[str] = field(default_factory=list)
+    apart: str = ""  # the settings that tell it from other studies of the same data and tasks
+
+    @property
+    def oracle(self) -> bool:
+        """Whether the test split was used to choose."""
+        return self.config.get("selection") == ORACLE
+
+    def anchor(self, kind: str) -> Row | None:
+        """The row of single-task ("independent") or hard sharing ("shared") that comparisons are made against."""
+        rows = [r for r in self.rows if r.anchor == kind and r.role == "study"]
+        return max(rows, key=lambda r: (len(r.runs), -rows.index(r)), default=None)
+
+
+def studies(outcomes: Iterable[Outcome]) -> list[Study]:
+    """Group outcomes; the order is that of the studies' names, and does not depend on that of the records."""
+    ordered = sorted(outcomes, key=lambda o: o.id)
+    trials: dict[str, list[Outcome]] = defaultdict(list)
+    for run in ordered:
+        if run.role == "tune":
+            trials[_key(run, TUNED)].append(run)
+    groups: dict[str, list[Outcome]] = defaultdict(list)
+    for run in ordered:
+        if run.role == "study":
+            groups[_study_key(run, trials)].append(run)
+    homes: dict[str, list[str]] = defaultdict(list)
+    for key, group in groups.items():
+        homes[_key(group[0], EXTENT | TUNED)].append(key)
+    for run in ordered:
+        if run.role == "control":
+            for key in homes.get(_key(run, EXTENT | TUNED)) or [_study_key(run, trials)]:
+                groups[key].append(run)
+    found = [_study(key, group, trials.get(_key(group[0], TUNED), [])) for key, group in groups.items()]
+    _tell_apart(found)
+    return sorted(found, key=lambda s: s.name)
+
+
+def _tell_apart(found: Iterable[Study]) -> None:
+    """Name in each study what sets it apart from those of the same data set and tasks, in as few settings as do."""
+    alike: dict[str, list[Study]] = defaultdict(list)
+    for study in found:
+        alike[json.dumps([study.config.get("dataset"), [t.name for t in study.tasks]], default=str)].append(study)
+    for group in alike.values():
+        settings = [_distinguishing(s) for s in group]
+        rest = sorted({n for s in settings for n in s} - set(FIRST_TOLD))
+        told: list[str] = []
+        parts = 1
+        for name in (*FIRST_TOLD, *rest):
+            split = len({tuple(s.get(n) for n in (*told, name)) for s in settings})
+            if split > parts:
+                told, parts = [*told, name], split
+        for study, s in zip(group, settings, strict=True):
+            study.apart = ", ".join(f"{n} {s.get(n, '-')}" for n in told)
+
+
+def _distinguishing(study: Study) -> dict[str, str]:
+    values = {**dict(flatten(study.config)), "device": study.device, "fingerprint": study.fingerprint or "unknown"}
+    values["tuning"] = f"{len(study.tuning)} trials" if study.tuning else "none"
+    return {clean(n, 40).replace("_", " "): clean(v, 40) for n, v in values.items()}
+
+
+def _study_key(run: Outcome, trials: Mapping[str, list[Outcome]]) -> str:
+    """What its study agrees on. After a tuning stage learning rate and weight decay are each method's own."""
+    return _key(run, TUNED) if trials and trials.get(_key(run, TUNED)) else _key(run)
+
+
+def _key(run: Outcome, without: frozenset[str] = frozenset()) -> str:
+    config = {k: v for k, v in run.config.items() if k not in VARYING | without}
+    metrics = [(t.name, t.kind, t.channels, [(m.name, m.higher) for m in t.metrics]) for t in run.tasks]
+    data = [config, metrics, run.streams, run.device, run.fingerprint]
+    return json.dumps(data, sort_keys=True, default=str)
+
+
+def _study(key: str, group: list[Outcome], trials: list[Outcome]) -> Study:
+    first = next((r for r in group if r.role == "study"), group[0])
+    own = VARYING | TUNED if trials else VARYING
+    config = {k: v for k, v in first.config.items() if k not in own}
+    seeds = sorted({r.seed for r in group if r.role == "study"} or {r.seed for r in group})
+    common = (_name(first, key), config, first.tasks, first.streams, first.device, first.fingerprint)
+    study = Study(*common, [], seeds, group, trials)
+    study.rows = _rows(group, seeds, study.warnings)
+    return study
+
+
+def _name(run: Outcome, key: str) -> str:
+    names = slug("+".join(t.name for t in run.tasks), 44)
+    names = names if len(names) < 44 and len(run.tasks) <= 4 else f"{len(run.tasks)}tasks"
+    parts = [slug(run.config.get("dataset", "data"), 24), names, slug(run.config.get("backbone", ""), 16)]
+    parts += [slug(run.config.get("preset", ""), 10), slug(run.device, 8)]
+    return "-".join([*parts, hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:6]])
+
+
+def _rows(group: list[Outcome], seeds: list[int], warnings: list[str]) -> list[Row]:
+    grouped: dict[tuple[str, ...], list[Outcome]] = defaultdict(list)
+    for run in group:
+        own = [run.config.get(k) for k in sorted(TUNED | (EXTENT if run.role == "control" else frozenset()))]
+        grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
+    labels = _labels({key: runs[0] for key, runs in sorted(grouped.items())})
+    rows = [_row(labels[key], runs, seeds, warnings) for key, runs in grouped.items()]
+    return sorted(rows, key=lambda r: (_ORDER.get(r.anchor or "", 2), r.role != "study", r.label))
+
+
+_ORDER = {"independent": 0, "shared": 1}
+
+
+def _row(label: str, runs: list[Outcome], seeds: list[int], warnings: list[str]) -> Row:
+    first = runs[0]
+    row = Row(label, first.method, first.options, first.role, first.anchor, {})
+    by_seed: dict[int, list[Outcome]] = defaultdict(list)
+    for run in runs:
+        by_seed[run.seed].append(run)
+    for seed, same in sorted(by_seed.items()):
+        best = max(same, key=lambda r: (r.counts, r.time, r.id))
+        if len(same) > 1:
+            warnings.append(
+                f"{label}, seed {seed}: {len(same)} records of one configuration; the newest counts ({best.id})"
+            )
+        if best.counts:
+            row.runs[seed] = best
+        else:
+            row.lost[seed] = f"{best.status}: {best.reason}"
+            row.failed[seed] = best
+    for seed in seeds:
+        if seed not in by_seed and first.role == "study":
+            row.lost[seed] = "missing: no record of this seed"
+    return row
+
+
+def _labels(firsts: Mapping[tuple[str, ...], Outcome]) -> dict[tuple[str, ...], str]:
+    """A label for each row: the method, and the options in which it differs from its other rows."""
+    labels: dict[tuple[str, ...], str] = {}
+    for key, run in firsts.items():
+        flat = dict(_settings(run))
+        others = [dict(_settings(o)) for k, o in firsts.items() if k[:2] == key[:2] and k != key]
+        names = sorted({n for o in others for n in {*o, *flat} if o.get(n) != flat.get(n)})
+        told = ", ".join(f"{clean(n, 40)}={clean(flat.get(n, '-'), 40)}" for n in names)
+        label = clean(run.method, 60) + (f" ({told})" if told else "")
+        if run.role == "control":
+            steps = as_float(run.config.get("steps"))
+            label += f" [control{f', {steps:,.0f} steps' if steps else ''}]"
+        same = sum(x == label or x.startswith(f"{label} #") for x in labels.values())
+        labels[key] = f"{label} #{same + 1}" if same else label
+    return labels
+
+
+def _settings(run: Outcome) -> Iterator[tuple[str, Any]]:
+    yield from flatten(run.options)
+    yield from ((k, run.config.get(k)) for k in sorted(TUNED))
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested options as dotted names; lists stay whole."""
+    for name, inner in value.items():
+        if isinstance(inner, dict) and inner and prefix.count(".") < 8:
+            yield from flatten(inner, f"{prefix}{name}.")
+        else:
+            yield prefix + str(name), inner

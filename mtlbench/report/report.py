@@ -1,0 +1,76 @@
+"""What the records of a results folder say: studies with their figures, and what could not be read."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtlbench.errors import RecordError
+from mtlbench.records import read_each
+from mtlbench.report.analysis import bootstrap
+from mtlbench.report.analysis.aggregate import Aggregate, aggregate
+from mtlbench.report.reading.reported_run import Outcome, outcome
+from mtlbench.report.reading.studies import studies
+from mtlbench.report.tables.header import title
+from mtlbench.report.text import clean
+
+
+@dataclass
+class Report:
+    """What the records say: studies with their figures, and what could not be read."""
+
+    results: Path
+    out: Path
+    aggregates: list[Aggregate]
+    outcomes: list[Outcome]
+    problems: list[str]
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each thing a reader must know before believing a figure."""
+        found = [f"unreadable: {clean(p, 400)}" for p in self.problems]
+        for result in self.aggregates:
+            found += [
+                f"{title(result.study)}: {clean(w, 400)}" for w in (*result.study.warnings, *result.test.problems)
+            ]
+        return found
+
+
+def read(results: Path, out: Path | None = None) -> Report:
+    """Read every record and work out every figure; writes nothing. RecordError where there is no results folder."""
+    if not results.is_dir():
+        raise RecordError(f"no results folder '{results}' (allowed: a folder that holds records/)")
+    with uncollected():
+        outcomes, problems = _outcomes(results)
+        aggregates = [aggregate(study) for study in studies(outcomes)]
+        for result in aggregates:
+            result.test = bootstrap.resample(result)
+    return Report(results, out or results, aggregates, outcomes, problems)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector: records hold no cycles, and looking for some takes longer than reading them."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _outcomes(results: Path) -> tuple[list[Outcome], list[str]]:
+    """Runs reduced one by one: of ten thousand whole records there is never more than one in memory."""
+    outcomes: list[Outcome] = []
+    problems: list[str] = []
+    for run in read_each(results):
+        if isinstance(run, str):
+            problems.append(run)
+        else:
+            outcomes.append(outcome(run))
+    return outcomes, problems

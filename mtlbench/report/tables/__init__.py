@@ -1,0 +1,1 @@
+"""The tables, their numbers' formats and their words."""

@@ -1,0 +1,1 @@
+"""One run: its request, its parts, its course, its checkpoints."""

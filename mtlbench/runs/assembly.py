@@ -1,0 +1,167 @@
+"""From a request to the parts of a run: data set, method, build, phases, and the folder that all of these name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from mtlbench import plugins, records
+from mtlbench.backbones import Architecture, Build
+from mtlbench.backbones.build import pretrained_weights
+from mtlbench.config import RunConfig, parse
+from mtlbench.data.base import Dataset, epoch_steps
+from mtlbench.errors import PluginError
+from mtlbench.method import Budget, Method, Phase
+from mtlbench.runs import environment
+from mtlbench.training.plan import resolve_phases
+
+environment.commit()
+PARTS = ("train", "train-a", "train-b")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run as asked for: its configuration, and what does not decide its numbers (paths, threads, device index)."""
+
+    config: RunConfig
+    method: str  # a registered name, file.py:Class or package.module:Class
+    dataset: str
+    out: str
+    data_dir: str | None = None
+    weights: str | None = None  # a file of pretrained weights
+    device: str = "cpu"
+    threads: int = 1
+    force: bool = False
+    command: str = ""
+    trial: int | None = None  # its number in a tuning stage
+
+
+@lru_cache(maxsize=4)
+def _dataset(spec: str, options: str, root: str | None, tasks: tuple[str, ...] | None) -> Dataset:
+    kind = dataset_class(spec)
+    parsed = parse(kind.Options, json.loads(options), f"data set '{kind.name}'")
+    return kind(parsed, Path(root) if root else None, tasks)
+
+
+def dataset_class(spec: str) -> type[Dataset]:
+    """The data set class behind a spec."""
+    kind = plugins.load("datasets", spec)
+    if not (isinstance(kind, type) and issubclass(kind, Dataset) and getattr(kind, "name", None)):
+        raise PluginError(
+            f"'{spec}' is no data set (a subclass of mtlbench.data.base.Dataset with a `name` is expected)"
+        )
+    return kind
+
+
+def open_dataset(spec: str, options: Mapping[str, Any], data_dir: str | None, tasks: Sequence[str] | None) -> Dataset:
+    """The data set behind a spec, with these options and tasks; kept for the process."""
+    return _dataset(spec, json.dumps(options, sort_keys=True), data_dir, None if tasks is None else tuple(tasks))
+
+
+def open_method(spec: str) -> type[Method]:
+    """The method class behind a spec."""
+    kind = plugins.load("methods", spec)
+    if not (isinstance(kind, type) and issubclass(kind, Method) and getattr(kind, "name", None)):
+        raise PluginError(f"'{spec}' is no method (a subclass of mtlbench.method.Method with a `name` is expected)")
+    return kind
+
+
+class Parts:
+    """What a request is made of, built on demand."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.config = request.config
+        self.dataset = open_dataset(request.dataset, self.config.data, request.data_dir, self.config.tasks)
+
+    @cached_property
+    def kind(self) -> type[Method]:
+        """The method's class."""
+        return open_method(self.request.method)
+
+    @property
+    def anchor(self) -> Literal["independent", "shared"] | None:
+        """The method's `anchor`; None for a class that cannot be loaded either: that run fails, and its record says so."""
+        try:
+            return self.kind.anchor
+        except PluginError:
+            return None
+
+    @cached_property
+    def identity(self) -> tuple[str | None, ...]:
+        """What decides the numbers beside the configuration: plugins' sources, the data, the kind of device."""
+        sources = (plugins.source_hash(self.request.method), plugins.source_hash(self.request.dataset))
+        return (*sources, self.dataset.fingerprint, self.request.device.split(":")[0])
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the record lies."""
+        return Path(self.request.out) / "records" / self.config.folder(*self.identity)
+
+    @cached_property
+    def maker(self) -> Any:
+        """The backbone's maker."""
+        return plugins.load("backbones", self.config.backbone)
+
+    @cached_property
+    def _weights(self) -> tuple[Mapping[str, Tensor] | None, str]:
+        if self.config.pretrained is None:
+            return None, ""
+        return pretrained_weights(self.config.backbone, self.request.weights)
+
+    def build(self) -> Build:
+        """A fresh maker of parts."""
+        c = self.config
+        architecture = Architecture(c.backbone, self.dataset.shape, c.width, c.head, c.dropout, c.init, c.batchnorm)
+        return Build(architecture, self.maker, c.seed, tuple(self.dataset.streams), *self._weights)
+
+    def method(self) -> Method:
+        """The method at its initial weights, the same every time."""
+        options = parse(self.kind.Options, dict(self.config.options), f"method '{self.config.method}'")
+        return self.kind(options, self.build(), self.dataset.tasks)
+
+    def phases(self, method: Method) -> tuple[Phase, ...]:
+        """The method's phases under the budget."""
+        epoch = {p: epoch_steps(self.dataset, p, self.config.batch_size) for p in PARTS}
+        return resolve_phases(method.phases, Budget(self.config.steps, epoch), self.config.budget == "final")
+
+
+def start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
+    """What a record says first: everything about the run that is known before it."""
+    config, dataset, request = parts.config, parts.dataset, parts.request
+    return records.Start(
+        method=config.method,
+        dataset=config.dataset,
+        seed=config.seed,
+        role=config.role,
+        anchor=parts.anchor,
+        trial=request.trial,
+        config=config.model_dump(mode="json"),
+        tasks=[
+            records.TaskInfo(
+                name=t.name,
+                kind=t.kind,
+                channels=t.channels,
+                derived=t.derived,
+                metrics=[records.MetricInfo(**asdict(m)) for m in t.metrics],
+            )
+            for t in dataset.tasks
+        ],
+        streams={s: list(tasks) for s, tasks in dataset.streams.items()},
+        shape=list(dataset.shape),
+        reference=[
+            records.ReferenceInfo(label=r.label, source=r.source, metrics={t: dict(m) for t, m in r.metrics.items()})
+            for r in dataset.references
+        ],
+        phases=[asdict(p) for p in phases],
+        environment=environment.describe(request.device, request.threads),
+        fingerprint=dataset.fingerprint,
+        layout=dataset.layout,
+        command=request.command,
+    )

@@ -1,0 +1,142 @@
+"""What a study shows while it runs: bars where there is a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from mtlbench.runs.runner import Outcome, Progress, Request
+
+EVERY = 10.0  # seconds between two plain lines of one run
+COLUMN = 96  # characters of a table's cell before it is wrapped
+
+
+class Display(Protocol):
+    """Told what happens to the runs of a study, which are numbered from 0."""
+
+    def __enter__(self) -> Display: ...
+    def __exit__(self, *_: object) -> None: ...
+    def begin(self, number: int, request: Request) -> None: ...
+    def update(self, number: int, progress: Progress) -> None: ...
+    def end(self, number: int, request: Request, outcome: Outcome) -> None: ...
+
+
+def display(total: int) -> Display:
+    """The display for `total` runs that fits standard output."""
+    return Bars(total) if sys.stdout.isatty() else Lines(total)
+
+
+def label(request: Request) -> str:
+    """A run as people call it: its method and seed, and its role where that is not the study's."""
+    config = request.config
+    role = "" if config.role == "study" else f" ({config.role})"
+    return f"{config.method} seed {config.seed}{role}"
+
+
+def state(progress: Progress) -> str:
+    """Phase, speed, losses: what stands behind a bar or in a line."""
+    losses = " ".join(f"{task} {loss:.3g}" for task, loss in progress.losses.items())
+    rate = f"{progress.rate:.3g} steps/s" if progress.rate else ""
+    return ", ".join(part for part in (progress.phase, rate, losses, progress.message) if part)
+
+
+def verdict(outcome: Outcome) -> str:
+    """How a run ended, in a few words."""
+    seconds = f" in {clock(outcome.seconds)}" if outcome.seconds else ""
+    score = "" if outcome.score is None else f", score {outcome.score:.3f}"
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    return f"{outcome.status}{seconds}{score}{reason}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: 42 s, 3:07 min, 2:05 h."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02d} min" if minutes < 100 else f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+class Lines:
+    """One line where a run begins and ends, and one every EVERY seconds between."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._labels: dict[int, str] = {}
+        self._shown: dict[int, float] = {}
+        self._first: dict[int, tuple[float, int]] = {}  # when progress was first heard of, and the step then
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+
+    def begin(self, number: int, request: Request) -> None:
+        """A run starts."""
+        self._labels[number] = f"[{number + 1}/{self.total}] {label(request)}"
+        self._shown[number] = time.monotonic()
+
+    def update(self, number: int, progress: Progress) -> None:
+        """A run got on."""
+        now = time.monotonic()
+        since, step = self._first.setdefault(number, (now, progress.step))
+        if now - self._shown[number] < EVERY:
+            return
+        self._shown[number] = now
+        done, ahead = progress.step - step, ""
+        if done and progress.step < progress.steps:  # the mean speed so far: that of the last moment jumps about
+            ahead = f", {clock((progress.steps - progress.step) * (now - since) / done)} left"
+        print(f"{self._labels[number]}: step {progress.step}/{progress.steps}, {state(progress)}{ahead}", flush=True)
+
+    def end(self, number: int, request: Request, outcome: Outcome) -> None:
+        """A run ended."""
+        print(f"[{number + 1}/{self.total}] {label(request)}: {verdict(outcome)}", flush=True)
+
+
+class Bars:
+    """A bar for the study and one for every run under way; a line stays for each that ended."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+        self._bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[state]}"), expand=False)
+        self._study = self._bars.add_task("runs", total=total, state="")
+        self._tasks: dict[int, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def begin(self, number: int, request: Request) -> None:
+        """A run starts."""
+        self._tasks[number] = self._bars.add_task(label(request), total=None, state="starting")
+
+    def update(self, number: int, progress: Progress) -> None:
+        """A run got on."""
+        task = self._tasks[number]
+        self._bars.update(task, completed=progress.step, total=progress.steps, state=state(progress))
+
+    def end(self, number: int, request: Request, outcome: Outcome) -> None:
+        """A run ended."""
+        if number in self._tasks:
+            self._bars.remove_task(self._tasks.pop(number))
+        self._bars.advance(self._study)
+        self._bars.print(f"{label(request)}: {verdict(outcome)}", markup=False, highlight=False)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A plain table for the terminal."""
+    from tabulate import tabulate
+
+    cells = [[str(cell) for cell in row] for row in rows]
+    return tabulate(cells, header, tablefmt="simple", disable_numparse=True, maxcolwidths=COLUMN)

@@ -1,0 +1,255 @@
+"""A study: methods x seeds on one data set, resolved into runs.
+
+What a flag says wins over the `--config` file, which wins over the data set's preset, which wins over the defaults of
+`RunConfig`. Everything resolved here is part of each run's configuration, and so of its identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtlbench import plugins
+from mtlbench.config import RunConfig, parse
+from mtlbench.errors import ConfigError, MtlbenchError, PluginError, one_line, unknown
+from mtlbench.study.settings import RUN_KEYS, Settings
+
+if TYPE_CHECKING:
+    from mtlbench.data.base import Dataset
+    from mtlbench.runs.runner import Request
+
+STEPS: Mapping[str, int] = {"quick": 300, "standard": 3000, "paper": 20000}
+"""Steps under each preset where a data set names none of its own."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method of the study: how it was given, its name, and its class (None: its file cannot be imported)."""
+
+    spec: str
+    name: str
+    cls: Any
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings with their methods loaded and their data set opened; `base` is what all runs' configurations share."""
+
+    settings: Settings
+    entries: tuple[Entry, ...]
+    base: Mapping[str, Any]
+    dataset: Dataset
+    device: str
+    weights: str | None
+    command: str
+
+
+def resolve(settings: Settings, command: str = "") -> Study:
+    """Load the methods, open the data set and settle what all runs share; every wrong name is found here."""
+    from mtlbench.runs.assembly import dataset_class
+
+    kind = dataset_class(settings.dataset)
+    chosen = entries(settings, kind.name)
+    if unwanted := set(settings.run) - set(RUN_KEYS):
+        raise unknown("option of run", min(unwanted), RUN_KEYS)
+    preset = _preset(kind, settings.preset)
+    given = {**preset.get("data", {}), **settings.set.get(kind.name, {})}
+    data = parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json")
+    dataset = _open(settings, data)
+    if hasattr(dataset, "preset"):
+        preset = dataset.preset(settings.preset)
+    pretrained, weights = _pretrained(settings.pretrained)
+    base = {
+        "steps": STEPS[settings.preset],
+        **{k: v for k, v in preset.items() if k != "data"},
+        **settings.run,
+        "dataset": kind.name,
+        "data": data,
+        "tasks": tuple(t.name for t in dataset.tasks),
+        "preset": settings.preset,
+        "pretrained": pretrained,
+    }
+    check_backbone(parse(RunConfig, {**base, "method": "any"}, "the study").backbone)
+    study = Study(settings, chosen, base, dataset, _device(settings.device), weights, command)
+    runs(study)  # every method's options are right, too
+    return study
+
+
+def _open(settings: Settings, data: Mapping[str, Any]) -> Dataset:
+    from mtlbench.runs.assembly import open_dataset
+
+    try:
+        return open_dataset(settings.dataset, data, settings.data_dir, settings.tasks)
+    except MtlbenchError:
+        raise
+    except Exception as error:  # a user's class may do anything
+        raise PluginError(f"data set '{settings.dataset}' cannot be opened: {one_line(error)}") from error
+
+
+def open_for(settings: Settings) -> Dataset:
+    """The data set of the settings with the options they set, without any preset."""
+    from mtlbench.runs.assembly import dataset_class
+
+    kind = dataset_class(settings.dataset)
+    given = settings.set.get(kind.name, {})
+    return _open(settings, parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json"))
+
+
+def entries(settings: Settings, dataset: str = "scenes") -> tuple[Entry, ...]:
+    """The methods of the settings, all names distinct and all options addressed to somebody."""
+    found = tuple(entry(spec) for spec in expand(settings.methods))
+    _no_clash(found)
+    _known_owners(settings, found, dataset)
+    return found
+
+
+def expand(specs: Iterable[str]) -> list[str]:
+    """Method specs with "all" replaced by every registered name; one that "all" brings already is not repeated."""
+    expanded: list[str] = []
+    for spec in specs:
+        expanded += [n for n in (plugins.names("methods") if spec == "all" else [spec]) if n not in expanded]
+    return expanded
+
+
+def entry(spec: str) -> Entry:
+    """A method by its spec. A file or module that is there but raises when imported becomes a run that fails."""
+    try:
+        cls = plugins.load("methods", spec)
+    except PluginError as error:
+        place, _, attribute = spec.rpartition(":")
+        if not place or _is_missing(error.__cause__, place):
+            raise
+        return Entry(spec, attribute, None)
+    from mtlbench.method import Method
+
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise PluginError(f"'{spec}' is no method (a subclass of mtlbench.method.Method is expected)")
+    name = getattr(cls, "name", None)
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name)):
+        raise PluginError(f"'{spec}' has the name {name!r} (allowed: a text of letters, digits and - _ . +)")
+    return Entry(spec, name, cls)
+
+
+def _is_missing(cause: BaseException | None, place: str) -> bool:
+    """Whether nothing of that name is there (a wrong command) rather than something that breaks (a failed run)."""
+    if cause is None:
+        return True
+    return isinstance(cause, ModuleNotFoundError) and f"{place}.".startswith(f"{cause.name}.")
+
+
+def _no_clash(entries: Sequence[Entry]) -> None:
+    taken = {name: name for name in (*plugins.names("methods"), "run")}
+    for e in entries:
+        if taken.get(e.name, e.spec) != e.spec:
+            raise PluginError(f"'{e.spec}' has the name '{e.name}', which is taken by '{taken[e.name]}': rename it")
+        taken[e.name] = e.spec
+
+
+def _known_owners(settings: Settings, entries: Sequence[Entry], dataset: str) -> None:
+    """Options may be set for the study's methods and data; for others too, so that one file serves many studies."""
+    registered = {*plugins.names("methods"), *plugins.names("datasets")}
+    owners = [*(e.name for e in entries), dataset]
+    for owner in settings.set:
+        if owner not in owners and owner not in registered:
+            raise unknown("owner in --set", owner, [*owners, "run"])
+
+
+def _preset(dataset: type[Dataset], name: str) -> Mapping[str, Any]:
+    if dataset.presets and name not in dataset.presets:
+        raise unknown(f"preset of data set {dataset.name}", name, dataset.presets)
+    return dataset.presets.get(name, {})
+
+
+def check_backbone(name: str) -> None:
+    """UnknownName for a backbone nobody registered."""
+    if ":" not in name and name not in plugins.names("backbones"):
+        raise unknown("backbone", name, plugins.names("backbones"))
+
+
+def _pretrained(given: str | None) -> tuple[str | None, str | None]:
+    """What identifies the weights ("imagenet", or a file's content hash), and their file."""
+    if given in (None, "imagenet"):
+        return given, None
+    path = Path(str(given))
+    if not path.is_file():
+        raise ConfigError(f"no weights file '{given}' (allowed: a torchvision state dict, or nothing for ImageNet's)")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16], str(path)
+
+
+def _device(given: str) -> str:
+    import torch
+
+    if given == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device 'cuda' is not available here (allowed: auto, cpu)")
+    return "cuda" if given != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def runs(study: Study, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> list[Request]:
+    """One request a method and seed, seeds outermost; `chosen` holds each method's tuned settings."""
+    return [
+        request(study, e, seed, **(chosen or {}).get(e.name, {}))
+        for seed in study.settings.seeds
+        for e in study.entries
+    ]
+
+
+def request(
+    study: Study,
+    e: Entry,
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+    trial: int | None = None,
+    **changes: Any,
+) -> Request:
+    """One run: the study's base, the method's options under the preset, what the user set, then `changes`."""
+    from mtlbench.runs.runner import Request
+
+    wanted = {**method_options(study, e), **(options or {})}
+    values = {**study.base, **changes, "method": e.name, "options": wanted, "seed": seed}
+    config = parse(RunConfig, values, f"method {e.name}")
+    settings = study.settings
+    return Request(
+        config,
+        method=e.spec,
+        dataset=settings.dataset,
+        out=settings.out,
+        data_dir=settings.data_dir,
+        weights=study.weights,
+        device=study.device,
+        force=settings.force,
+        command=study.command,
+        trial=trial,
+    )
+
+
+def method_options(study: Study, e: Entry) -> dict[str, Any]:
+    """A method's options in full: its defaults under the preset, and what the user set over them."""
+    given = study.settings.set.get(e.name, {})
+    if e.cls is None:
+        return dict(given)
+    defaults = e.cls.defaults(study.settings.preset, study.base["dataset"], study.base["tasks"])
+    options: dict[str, Any] = parse(e.cls.Options, {**defaults, **given}, f"method {e.name}").model_dump(mode="json")
+    return options
+
+
+def controls(study: Study, requests: Sequence[Request], totals: Sequence[int]) -> list[Request]:
+    """Under `--budget final`, single-task and hard sharing once more with the largest total of any method's steps.
+
+    `totals` holds the steps each request takes in all its phases.
+    """
+    if not requests or requests[0].config.budget != "final":
+        return []
+    largest = max(totals)
+    anchors = {e.name: e for e in study.entries if e.cls is not None and e.cls.anchor is not None}
+    short = [r for r, total in zip(requests, totals, strict=True) if r.config.method in anchors and total < largest]
+    return [_changed(r, steps=largest, role="control") for r in short]
+
+
+def _changed(request: Request, **changes: Any) -> Request:
+    from dataclasses import replace
+
+    return replace(request, config=request.config.model_copy(update=changes))

@@ -1,0 +1,111 @@
+"""One turn's optimiser: torch's fused ones over the method's parameter groups, and who may move in the turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mtlbench.backbones import Head
+from mtlbench.config import RunConfig
+from mtlbench.errors import PluginError, unknown
+from mtlbench.method import Group, Turn
+from mtlbench.training.plan import Segment, rate_factor
+
+_KINDS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] = {
+    "adamw": (torch.optim.AdamW, {"betas": (0.9, 0.999)}),
+    "adam": (torch.optim.Adam, {"betas": (0.9, 0.999)}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9}),
+}
+
+
+def match_groups(groups: Sequence[Group], names: Sequence[str]) -> dict[Group, list[str]]:
+    """Which parameters each group moves: the longest matching prefix wins, "" takes what no other group names.
+
+    Prefixes match whole components of the module path; one that matches nothing is a PluginError.
+    """
+    members: dict[Group, list[str]] = {g: [] for g in groups}
+    by_length = sorted(groups, key=lambda g: len(g.prefix), reverse=True)
+    for name in names:
+        owner = next(
+            (g for g in by_length if not g.prefix or name == g.prefix or name.startswith(g.prefix + ".")), None
+        )
+        if owner is not None:
+            members[owner].append(name)
+    for group, found in members.items():
+        if not found and group.prefix:
+            tops = {n.split(".")[0] for n in names}
+            raise PluginError(str(unknown("parameter group prefix", group.prefix, tops)))
+    return members
+
+
+class TurnOptimizer:
+    """The optimiser of one kind of turn; created at its phase's start, it lives through the phase's rounds."""
+
+    def __init__(self, turn: Turn, method: nn.Module, weighting: nn.Module, config: RunConfig) -> None:
+        parameters = dict(method.named_parameters())
+        self._members = match_groups(turn.groups, list(parameters))
+        self.moving = {name for names in self._members.values() for name in names}
+        own = turn.optimizer
+        self._lr = own.lr if own.lr is not None else config.lr
+        self._schedule = own.schedule if own.schedule is not None else config.schedule
+        self._warmup = config.warmup if own.schedule is None else 0.0
+        decay = own.weight_decay if own.weight_decay is not None else config.weight_decay
+        self._factors: list[float] = []
+        groups: list[dict[str, Any]] = []
+        for group, names in self._members.items():
+            if names:
+                wd = decay if group.weight_decay is None else group.weight_decay
+                groups.append({"params": [parameters[n] for n in names], "weight_decay": wd})
+                self._factors.append(group.lr)
+        self.trains_heads = bool(self.moving & head_parameters(method))
+        if self.trains_heads and list(weighting.parameters()):
+            groups.append({"params": list(weighting.parameters()), "weight_decay": 0.0})
+            self._factors.append(1.0)
+        self.torch = _make(own.name or config.optimizer, groups, self._lr, own.options or {})
+
+    def set_rate(self, segment: Segment, step: int) -> None:
+        """The learning rate for a step of the run: a pure function of the turn's own step count."""
+        own = segment.turn_step + step - segment.start
+        rate = self._lr * rate_factor(self._schedule, own, segment.turn_steps, self._warmup)
+        for group, factor in zip(self.torch.param_groups, self._factors, strict=True):
+            group["lr"] = rate * factor
+
+    def freeze_others(self, method: nn.Module, weighting: nn.Module) -> None:
+        """Only this turn's parameters get gradients; a batch norm without one keeps its running statistics."""
+        for name, parameter in method.named_parameters():
+            parameter.requires_grad_(name in self.moving)
+        for parameter in weighting.parameters():
+            parameter.requires_grad_(self.trains_heads)
+        for module in method.modules():
+            if isinstance(module, _BatchNorm) and module.running_mean is not None:
+                own = list(module.parameters(recurse=False))
+                module.track_running_stats = not own or any(p.requires_grad for p in own)
+
+
+def thaw(method: nn.Module) -> None:
+    """Undo every freezing."""
+    for parameter in method.parameters():
+        parameter.requires_grad_(True)
+    for module in method.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
+            module.track_running_stats = True
+
+
+def head_parameters(method: nn.Module) -> set[str]:
+    """Names of the parameters that lie in heads."""
+    heads = [name for name, module in method.named_modules() if isinstance(module, Head)]
+    return {n for n, _ in method.named_parameters() if any(n.startswith(h + ".") for h in heads)}
+
+
+def _make(name: str, groups: list[dict[str, Any]], lr: float, options: Mapping[str, Any]) -> torch.optim.Optimizer:
+    if name not in _KINDS:
+        raise unknown("optimizer", name, _KINDS)
+    kind, defaults = _KINDS[name]
+    try:
+        return kind(groups, lr=lr, fused=True, **{**defaults, **options})  # type: ignore[call-arg]
+    except TypeError as error:
+        raise PluginError(f"optimizer '{name}' with options {dict(options)}: {error}") from error

@@ -1,0 +1,197 @@
+"""Which runs stand in one table, what they are called, and that none is dropped silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mtlbench.report.reading.reported_run import device_kind
+from mtlbench.report.reading.studies import Study
+from mtlbench.report.report import read
+from mtlbench.report.tables.header import title
+
+
+def studies(root: Path) -> list[Study]:
+    return [r.study for r in read(root).aggregates]
+
+
+@pytest.fixture
+def run(synthetic: ModuleType, tmp_path: Path) -> Any:
+    """Write a run without per-image statistics into the test's folder."""
+    return lambda *args, **kwargs: synthetic.run(tmp_path, *args, per_image=False, **kwargs)
+
+
+def labels(study: Study) -> list[str]:
+    return [r.label for r in study.rows]
+
+
+def test_anchors_come_first_whatever_they_are_called(run: Any, tmp_path: Path) -> None:
+    for method in ("adashare", "single-task", "cross-stitch", "hard-sharing"):
+        run(method, 0)
+    (study,) = studies(tmp_path)
+    assert labels(study) == ["single-task", "hard-sharing", "adashare", "cross-stitch"]
+    independent = study.anchor("independent")
+    assert independent is not None
+    assert independent.method == "single-task"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 2000},
+        {"selection": "best-val"},
+        {"width": 0.5},
+        {"weighting": "dwa"},
+        {"preset": "standard"},
+        {"lr": 0.1},
+    ],
+)
+def test_another_configuration_is_another_study(run: Any, tmp_path: Path, change: dict[str, Any]) -> None:
+    run("nddr", 0)
+    run("mtan", 0, **change)
+    assert len(studies(tmp_path)) == 2
+
+
+def test_another_device_is_another_study(run: Any, tmp_path: Path) -> None:
+    run("nddr", 0)
+    run("nddr", 0, device="cuda")
+    assert [s.device for s in studies(tmp_path)] == ["cpu", "cuda"]
+    assert device_kind({"device": "NVIDIA H200"}) == "cuda"
+    assert device_kind({"device": "cpu"}) == "cpu"
+
+
+def test_other_tasks_are_another_study(run: Any, synthetic: ModuleType, tmp_path: Path) -> None:
+    run("nddr", 0)
+    run("nddr", 0, tasks=synthetic.TASKS[:2])
+    assert len(studies(tmp_path)) == 2
+
+
+def test_rows_are_told_apart_by_the_options_that_differ(run: Any, tmp_path: Path) -> None:
+    run("adashare", 0, options={"objective": "paper", "speed": 3, "same": 1})
+    run("adashare", 0, options={"objective": "release", "speed": 3, "same": 1})
+    run("nddr", 0, options={"same": 1})
+    assert labels(studies(tmp_path)[0]) == ["adashare (objective=paper)", "adashare (objective=release)", "nddr"]
+
+
+def test_nested_options_are_named_in_full(run: Any, tmp_path: Path) -> None:
+    run("adashare", 0, options={"search": {"rate": 0.01}})
+    run("adashare", 0, options={"search": {"rate": 0.1}})
+    assert labels(studies(tmp_path)[0]) == ["adashare (search.rate=0.01)", "adashare (search.rate=0.1)"]
+
+
+def test_tuning_trials_are_in_no_table(run: Any, tmp_path: Path) -> None:
+    run("nddr", 0)
+    run("nddr", 99, role="tune")
+    (study,) = studies(tmp_path)
+    assert study.seeds == [0]
+    assert len(study.tuning) == 1
+
+
+def test_tuned_learning_rates_do_not_split_a_study(run: Any, tmp_path: Path) -> None:
+    run("nddr", 0, lr=0.01)
+    run("mtan", 0, lr=0.001, weight_decay=0.1)
+    run("nddr", 99, lr=0.5, role="tune")
+    (study,) = studies(tmp_path)
+    assert labels(study) == ["mtan", "nddr"]
+    assert "lr" not in study.config
+
+
+def test_a_budget_control_is_a_labelled_row_of_its_study(run: Any, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run("hard-sharing", seed)
+    run("hard-sharing", 0, steps=3000, role="control")
+    (study,) = studies(tmp_path)
+    assert labels(study) == ["hard-sharing", "hard-sharing [control, 3,000 steps]"]
+    assert not study.rows[1].lost  # a control need not have every seed
+
+
+def test_titles_tell_studies_of_the_same_tasks_apart(run: Any, synthetic: ModuleType, tmp_path: Path) -> None:
+    run("nddr", 0)
+    run("nddr", 0, tasks=synthetic.TASKS[:1])
+    assert [s.apart for s in studies(tmp_path)] == ["", ""]
+    run("nddr", 0, budget="final", name="final")
+    run("nddr", 0, budget="final", width=0.5, name="wide")
+    assert sorted(s.apart for s in studies(tmp_path)) == [
+        "",
+        "budget final, width 0.25",
+        "budget final, width 0.5",
+        "budget total, width 0.25",
+    ]
+    found = {title(s) for s in studies(tmp_path)}
+    assert len(found) == 4
+    assert "scenes: segmentation, normals (derived), depth (budget final, width 0.5)" in found
+
+
+def test_budgets_are_never_in_one_table(run: Any, tmp_path: Path) -> None:
+    for method in ("single-task", "adashare"):
+        run(method, 0)
+        run(method, 0, budget="final", name=f"{method}-final")
+    found = {s.config["budget"]: s for s in studies(tmp_path)}
+    assert set(found) == {"total", "final"}
+    for budget, study in found.items():
+        assert labels(study) == ["single-task", "adashare"]
+        assert all(r.config["budget"] == budget for row in study.rows for r in row.every)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ({"status": "failed", "reason": "RuntimeError: no memory"}, "failed: RuntimeError: no memory"),
+        ({"status": "diverged", "reason": "loss of depth"}, "diverged: loss of depth"),
+        ({"status": "unfinished"}, "unfinished: the record has no end"),
+    ],
+)
+def test_a_lost_run_keeps_its_reason(run: Any, tmp_path: Path, how: dict[str, Any], reason: str) -> None:
+    run("nddr", 0)
+    run("nddr", 1, **how)
+    (study,) = studies(tmp_path)
+    assert list(study.rows[0].runs) == [0]
+    assert study.rows[0].lost[1].startswith(reason)
+
+
+def test_a_missing_seed_is_said(run: Any, tmp_path: Path) -> None:
+    run("nddr", 0)
+    run("nddr", 1)
+    run("mtan", 1)
+    mtan = studies(tmp_path)[0].rows[0]
+    assert mtan.lost == {0: "missing: no record of this seed"}
+
+
+def test_finished_without_a_test_figure_does_not_count(run: Any, tmp_path: Path) -> None:
+    folder = run("nddr", 0)
+    lines = (folder / "record.jsonl").read_text().splitlines(keepends=True)
+    (folder / "record.jsonl").write_text("".join(x for x in lines if '"purpose":"final"' not in x))
+    (study,) = studies(tmp_path)
+    assert "without an evaluation of the test split" in study.rows[0].lost[0]
+
+
+def test_two_records_of_one_run_warn_and_the_newest_counts(run: Any, tmp_path: Path) -> None:
+    old = run("nddr", 0)
+    new = old.rename(old.with_name("copy"))
+    record = (new / "record.jsonl").read_text()
+    (new / "record.jsonl").write_text(record.replace("2025-01-01", "2025-02-02"))
+    run("nddr", 0)
+    (study,) = studies(tmp_path)
+    assert study.rows[0].runs[0].id == "copy"
+    assert "2 records" in study.warnings[0]
+
+
+def test_the_order_of_records_does_not_matter(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mtlbench import records
+
+    for method in ("nddr", "mtan", "single-task"):
+        for seed in (0, 1):
+            run(method, seed)
+    names = [(s.name, labels(s)) for s in studies(tmp_path)]
+    forward = records.record_folders
+    monkeypatch.setattr(records, "record_folders", lambda root: reversed(list(forward(root))))
+    assert [(s.name, labels(s)) for s in studies(tmp_path)] == names
+
+
+def test_an_undecided_policy_is_known(run: Any, tmp_path: Path) -> None:
+    run("adashare", 0, undecided=True)
+    run("adashare", 1)
+    assert studies(tmp_path)[0].rows[0].undecided == [0]

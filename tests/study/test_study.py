@@ -1,0 +1,325 @@
+"""Settings: who wins over whom, and what is refused. Studies: which runs they become. Tuning: one space for all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mtlbench.errors import ConfigError, MtlbenchError, PluginError, UnknownName
+from mtlbench.runs import runner
+from mtlbench.runs.runner import Outcome
+from mtlbench.study import study, tuning
+from mtlbench.study.settings import gather
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+DISCS = f"{EXAMPLES / 'my_dataset.py'}:Discs"
+BRANCHES = f"{EXAMPLES / 'my_method.py'}:Branches"
+BOTH = "single-task,hard-sharing"
+
+
+def make(**flags):
+    """A study on the example data set."""
+    given = {"methods": BOTH, "dataset": DISCS, "device": "cpu", "set": ["discs.images=24"]}
+    return study.resolve(gather(given | flags))
+
+
+# --- settings
+
+
+def test_flags_win_over_the_file_which_wins_over_the_preset_which_wins_over_the_defaults(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text("methods: hard-sharing\nsteps: 11\nbatch-size: 6\nset: {run: {warmup: 0.2}}\n")
+    flags = {"steps": "7", "dataset": DISCS, "set": ["run.lr=0.5"], "device": "cpu"}
+    (request,) = study.runs(study.resolve(gather(flags, str(file))))
+    c = request.config
+    assert c.steps == 7  # the flag's, not the file's 11, not the preset's 60
+    assert c.batch_size == 6  # the file's, not the preset's 8
+    assert c.width == 0.125  # the preset's, not RunConfig's 1
+    assert c.weight_decay == 1e-4  # RunConfig's
+    assert (c.lr, c.warmup) == (0.5, 0.2)  # one --set of the flags, one of the file: both hold
+
+
+def test_set_of_flags_and_file_merge_option_by_option(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text("set:\n  branches: {private: 2, head_lr: 3}\n")
+    settings = gather({"set": ["branches.private=3"]}, str(file))
+    assert settings.set == {"branches": {"private": 3, "head_lr": 3}}
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"), [("0", (0,)), ("2,0", (2, 0)), ("0-3", (0, 1, 2, 3)), ("7,1-2", (7, 1, 2)), ([4, 5], (4, 5))]
+)
+def test_seeds(given, seeds):
+    assert gather({"seeds": given}).seeds == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("0.5", 0.5), ("true", True), ("paper", "paper"), ("[1, 2]", [1, 2]), ("null", None), ("a=b", "a=b")],
+)
+def test_values_of_set_are_yaml(text, value):
+    assert gather({"set": [f"some.option={text}"]}).set == {"some": {"option": value}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("methds: all", "unknown setting in '{file}' 'methds'; did you mean 'methods'?"),
+        ("set: {adashare: 3}", "'adashare' is 3"),
+        ("set: 3", "'set' in '{file}' is 3"),
+        ("- a\n- b", "a mapping like 'methods: all' is expected"),
+        ("a: [", "is no valid YAML"),
+        ("seeds: x", "seeds are 'x'"),
+        ("seeds: 0-99999999", "allowed: up to 10000"),
+        ("preset: quikc", "unknown preset of the study 'quikc'; did you mean 'quick'?"),
+        ("seeds: [1, 1]", "a seed is named twice in '1,1'"),
+        ("tune: -1", "'tune' is -1"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path, content, message):
+    file = tmp_path / "study.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        gather({}, str(file))
+    assert message.format(file=file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- runs
+
+
+def test_one_run_a_method_and_seed_seeds_outermost():
+    requests = study.runs(make(seeds="3,1"))
+    pairs = [(r.config.seed, r.config.method) for r in requests]
+    assert pairs == [(3, "single-task"), (3, "hard-sharing"), (1, "single-task"), (1, "hard-sharing")]
+
+
+def test_options_are_stored_in_full_and_decide_the_identity():
+    plain, other = (
+        study.runs(make(methods=BRANCHES, set=["discs.images=24", *extra]))[0].config
+        for extra in ((), ("branches.private=2",))
+    )
+    assert plain.options == {"private": 1, "head_lr": 1.0}
+    assert other.options == {"private": 2, "head_lr": 1.0}
+    assert plain.data == {"images": 24, "noise": 0.1, "val_fraction": 0.1}
+    assert plain.identity() != other.identity()
+
+
+def test_saying_a_default_aloud_is_the_same_run():
+    silent, aloud = (
+        study.runs(make(methods=BRANCHES, set=["discs.images=24", *extra], **flags))[0].config
+        for extra, flags in (
+            ((), {}),
+            (("branches.private=1", "run.lr=0.003"), {"steps": "60", "tasks": "disc,distance"}),
+        )
+    )
+    assert silent.identity() == aloud.identity()
+
+
+def test_all_and_a_file_stand_side_by_side(tmp_path):
+    specs = study.expand(["all", BRANCHES, "adashare"])
+    assert specs[-1] == BRANCHES
+    assert len(set(specs)) == len(specs)
+    assert {"single-task", "hard-sharing", "adashare"} <= set(specs)
+
+
+def _file(folder: Path, text: str) -> str:
+    path = folder / "mine.py"
+    path.write_text(text)
+    return str(path)
+
+
+METHOD = "from mtlbench.method import Method\nclass Mine(Method):\n    name = {name!r}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("adashare", "the name 'adashare', which is taken by 'adashare'"),
+        ("run", "the name 'run', which is taken"),
+        ("a/b", "the name 'a/b' (allowed"),
+        ("", "the name '' (allowed"),
+        (None, "the name None (allowed"),
+    ],
+)
+def test_a_plugin_needs_a_name_of_its_own(tmp_path, name, message):
+    spec = _file(tmp_path, METHOD.format(name=name)) + ":Mine"
+    with pytest.raises(PluginError) as caught:
+        study.entries(gather({"methods": f"hard-sharing,{spec}"}))
+    assert message in str(caught.value)
+
+
+def test_what_is_no_method_is_refused(tmp_path):
+    spec = _file(tmp_path, "class Mine:\n    name = 'mine'\n") + ":Mine"
+    with pytest.raises(PluginError, match="is no method"):
+        study.entry(spec)
+
+
+def test_a_file_that_raises_becomes_a_run_and_a_missing_one_an_error(tmp_path):
+    spec = _file(tmp_path, "import nothing_of_that_name\nclass Mine: pass\n") + ":Mine"
+    assert study.entry(spec) == study.Entry(spec, "Mine", None)
+    for missing in (f"{tmp_path}/none.py:Mine", "nothing_of_that_name:Mine"):
+        with pytest.raises(PluginError):
+            study.entry(missing)
+    with pytest.raises(UnknownName, match="did you mean 'adashare'"):
+        study.entry("adashar")
+
+
+def test_options_of_absent_methods_are_allowed_and_of_unknown_ones_not():
+    make(set=["discs.images=24", "adashare.warmup=0.5"])  # one file serves studies with and without it
+    with pytest.raises(UnknownName, match="did you mean 'hard-sharing'"):
+        make(set=["hard-sharin.x=1"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"set": ["run.lrr=1"]}, "unknown option of run 'lrr'"),
+        ({"set": ["run.seed=1"]}, "unknown option of run 'seed'"),
+        ({"set": ["run.lr=fast"]}, "'lr' is 'fast'"),
+        ({"set": ["discs.image=9"]}, "unknown option of data set discs 'image'; did you mean 'images'?"),
+        ({"set": ["hard-sharing.x=9"]}, "unknown option of method hard-sharing 'x' (allowed: none)"),
+        ({"preset": "paper"}, "unknown preset of data set discs 'paper' (allowed: quick)"),
+        ({"tasks": "disk"}, "unknown task 'disk'; did you mean 'disc'?"),
+        ({"tasks": "disc,disc"}, "a task is named twice"),
+        ({"backbone": "resnet19"}, "unknown backbone 'resnet19'; did you mean 'resnet18'?"),
+        ({"pretrained": "none.pth"}, "no weights file 'none.pth'"),
+        ({"steps": "many"}, "'steps' is 'many'"),
+        ({"weighting": "dva"}, "unknown weighting of the study 'dva'; did you mean 'dwa'?"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_runs(flags, message):
+    flags["set"] = ["discs.images=24", *flags.get("set", ())]
+    with pytest.raises(MtlbenchError) as caught:
+        study.runs(make(**flags))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_pretrained_is_named_by_its_content_not_its_path(tmp_path):
+    configs = []
+    for name in ("a.pth", "b.pth"):
+        (tmp_path / name).write_bytes(b"the same weights")
+        (request,) = study.runs(make(methods="hard-sharing", pretrained=str(tmp_path / name)))
+        assert request.weights == str(tmp_path / name)
+        configs.append(request.config)
+    assert configs[0] == configs[1]
+    assert study.runs(make(methods="hard-sharing", pretrained="imagenet"))[0].config.pretrained == "imagenet"
+
+
+# --- budget final
+
+
+def test_under_budget_final_the_anchors_run_again_with_the_largest_total():
+    made = make(methods=f"{BOTH},{BRANCHES}", budget="final", seeds="0,1")
+    requests = study.runs(made)
+    extra = study.controls(made, requests, [60, 60, 150, 60, 60, 140])
+    assert [(r.config.method, r.config.seed, r.config.steps, r.config.role) for r in extra] == [
+        ("single-task", 0, 150, "control"),
+        ("hard-sharing", 0, 150, "control"),
+        ("single-task", 1, 150, "control"),
+        ("hard-sharing", 1, 150, "control"),
+    ]
+
+
+def test_no_controls_where_nobody_takes_more_or_the_budget_is_total():
+    made = make(budget="final")
+    assert study.controls(made, study.runs(made), [60, 60]) == []
+    made = make()
+    assert study.controls(made, study.runs(made), [60, 90]) == []
+
+
+# --- tuning
+
+
+def test_radical_inverse_against_the_table():
+    assert [tuning.radical_inverse(i, 2) for i in range(1, 6)] == [1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8]
+    assert [tuning.radical_inverse(i, 3) for i in range(1, 5)] == pytest.approx([1 / 3, 2 / 3, 1 / 9, 4 / 9])
+
+
+def test_every_method_gets_the_same_points_and_more_trials_only_add():
+    made = make(methods=f"{BOTH},{BRANCHES}", tune="4")
+    trials = tuning.trials(made)
+    by_method = [trials[i : i + 4] for i in (0, 4, 8)]
+    points = [[(r.config.lr, r.config.weight_decay) for r in own] for own in by_method]
+    assert points[0] == points[1] == points[2]
+    assert points[0][0] == (0.003, 1e-4)  # the method as it stands
+    assert len(set(points[0])) == 4
+    fewer = tuning.trials(make(methods=f"{BOTH},{BRANCHES}", tune="2"))
+    assert [r.config for r in fewer[:2]] == [r.config for r in trials[:2]]
+
+
+def test_points_lie_in_the_space():
+    made = make()
+    for i in range(1, 40):
+        values = tuning.point(made, made.entries[0], i)
+        assert 0.2 * 0.003 <= values["lr"] <= 5 * 0.003
+        assert 1e-5 <= values["weight_decay"] <= 1e-3
+        assert "options" not in values  # single-task has no units
+
+
+def test_trials_use_a_seed_outside_the_study_and_never_test():
+    for seeds in ("0", "10000-10002"):
+        made = make(tune="1", seeds=seeds)
+        for request in tuning.trials(made):
+            assert request.config.role == "tune"
+            assert request.config.seed not in made.settings.seeds
+
+
+def test_units_have_their_multiplier_tried():
+    entry = study.entry("cross-stitch")
+    tried = {tuning.point(make(), entry, i)["options"]["units_lr"] for i in range(1, 6)}
+    assert tried == {1.0, 10.0}
+
+
+def test_the_best_trial_on_validation_is_chosen_and_what_failed_is_not():
+    made = make(methods=BOTH, tune="3")
+    trials = tuning.trials(made)
+    results = [
+        ("finished", 0.1),
+        ("skipped", 0.3),
+        ("diverged", None),
+        ("failed", None),
+        ("diverged", None),
+        ("failed", 9),
+    ]
+    outcomes = [Outcome(Path(), status, "", score) for status, score in results]
+    chosen = tuning.choose(made, trials, outcomes)
+    assert chosen["single-task"] == tuning.point(made, made.entries[0], 1)
+    assert chosen["hard-sharing"] == {}  # no trial of it has a score: it stands as it is
+    requests = study.runs(made, chosen)
+    assert requests[0].config.lr == chosen["single-task"]["lr"]
+    assert requests[0].config.role == "study"
+    assert requests[1].config.lr == 0.003
+
+
+def test_the_earlier_of_equal_trials_is_chosen():
+    made = make(methods="hard-sharing", tune="3")
+    outcomes = [Outcome(Path(), "finished", "", 0.2)] * 3
+    assert tuning.choose(made, tuning.trials(made), outcomes) == {"hard-sharing": {}}
+
+
+def test_a_units_multiplier_goes_to_the_options():
+    made = make(methods="cross-stitch", tune="2")
+    chosen = {"cross-stitch": {"lr": 0.01, "options": {"units_lr": 10.0}}}
+    (request,) = study.runs(made, chosen)
+    assert (request.config.lr, request.config.options["units_lr"]) == (0.01, 10.0)
+
+
+def test_finished_trials_tell_the_choice_before_anything_runs(tmp_path, monkeypatch):
+    made = make(methods="hard-sharing", tune="2", out=str(tmp_path))
+    assert tuning.chosen_so_far(made) == {}
+    scores = iter([0.1, 0.4])
+    monkeypatch.setattr(tuning, "recorded_score", lambda folder: next(scores))
+    assert tuning.chosen_so_far(made) == {"hard-sharing": tuning.point(made, made.entries[0], 1)}
+
+
+def test_requests_can_be_sent_to_a_worker():
+    import pickle
+
+    (request,) = study.runs(make(methods=BRANCHES))
+    assert pickle.loads(pickle.dumps(request)) == request
+    assert isinstance(request, runner.Request)
+    assert replace(request, threads=3).config == request.config
