@@ -5,9 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 2000  # characters of a message: a damaged file's content may stand in one
+
+
+def printable(text: str) -> str:
+    """Any text as one line that a terminal shows as it is: controls, direction marks and half characters escaped."""
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
 
 class MtlbenchError(Exception):
     """Root of the tree; the command line prints it as one line and exits with 2."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(MtlbenchError):
@@ -53,5 +66,5 @@ def unknown(what: str, given: str, allowed: Iterable[str]) -> UnknownName:
 
 def one_line(error: BaseException) -> str:
     """An exception as one line: its type unless it is ours, and its text without line breaks."""
-    text = " ".join(str(error).split())
+    text = printable(str(error))
     return text if isinstance(error, MtlbenchError) else f"{type(error).__name__}: {text}"
