@@ -22,8 +22,8 @@ def _setting(
 
 PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     "nyuv2-2": _setting(SHORT, SEARCH, 0.05, 0.05, head_lr=1e-3, backbone_lr=1e-3),
-    "nyuv2-3": _setting(SHORT, SEARCH, 0.01, 0.1, head_lr=1e-3, backbone_lr=1e-3),
-    "cityscapes": _setting(SHORT, SEARCH, 0.001, 0.05, head_lr=1e-4, backbone_lr=1e-3),
+    "nyuv2-3": _setting(SHORT, SEARCH, 0.001, 0.05, head_lr=1e-3, backbone_lr=1e-3),
+    "cityscapes": _setting(SHORT, SEARCH, 0.01, 0.1, head_lr=1e-4, backbone_lr=1e-3),
     "taskonomy": _setting(LONG, FIXED, 0.001, 0.005, head_lr=1e-4, backbone_lr=1e-4, every=12000, factor=0.3),
     "domainnet": _setting(SHORT, FIXED, 0.01, 0.1, head_lr=1e-3, backbone_lr=1e-5, every=2000, factor=0.3),
 }

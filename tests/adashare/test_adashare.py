@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from adashare.method import CANDIDATE, RETRAIN, SEARCH, WARMUP, AdaShare
+from adashare.options import AdaShareOptions
 from adashare.policy import EXECUTE
 from mtlbench.config import RunConfig, parse
 from mtlbench.errors import ConfigError
@@ -111,10 +112,28 @@ def test_without_curriculum_all_blocks_are_open_at_once() -> None:
     assert make(curriculum=False).plan.opened(0) == 8
 
 
+FIVE = [t.name for t in TASKS]
+PUBLISHED = {  # the release's configuration of each experiment; the paper's section 4.1 prints the same
+    # (data set, tasks): lambda_sparsity, lambda_sharing, heads' rate, backbone's rate, steps a fall, its factor, speed
+    ("nyuv2", 2): (0.05, 0.05, 1e-3, 1e-3, 4000, 0.5, 3),
+    ("nyuv2", 3): (0.001, 0.05, 1e-3, 1e-3, 4000, 0.5, 3),
+    ("cityscapes", 2): (0.01, 0.1, 1e-4, 1e-3, 4000, 0.5, 3),
+    ("taskonomy", 5): (0.001, 0.005, 1e-4, 1e-4, 12000, 0.3, 1),
+    ("domainnet", 2): (0.01, 0.1, 1e-3, 1e-5, 2000, 0.3, 1),
+}
+
+
+@pytest.mark.parametrize(("experiment", "values"), PUBLISHED.items(), ids=str)
+def test_every_published_constant(experiment: tuple[str, int], values: tuple[float, ...]) -> None:
+    options = AdaShareOptions(**AdaShare.defaults("paper", experiment[0], FIVE[: experiment[1]]))
+    rates = options.published
+    assert rates is not None
+    penalties = (options.lambda_sparsity, options.lambda_sharing)
+    assert (*penalties, rates.head_lr, rates.backbone_lr, rates.every, rates.factor, options.speed) == values
+    assert (options.temperature, options.decay, options.logits_lr) == (5.0, 0.965, 0.01)
+
+
 def test_paper_preset_holds_the_published_values() -> None:
-    two, three = (AdaShare.defaults("paper", "nyuv2", NAMES[:n]) for n in (2, 3))
-    assert (two["lambda_sparsity"], two["lambda_sharing"]) == (0.05, 0.05)
-    assert (three["lambda_sparsity"], three["lambda_sharing"]) == (0.01, 0.1)
     taskonomy = AdaShare.defaults("paper", "taskonomy", [t.name for t in TASKS])
     method = tiny_method("adashare", 5, taskonomy)
     warmup, search, final = method.phases(Budget(130_000, EPOCH))
