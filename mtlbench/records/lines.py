@@ -21,12 +21,13 @@ class Line(BaseModel):
 
 
 class MetricInfo(BaseModel):
-    """A column: `higher` is better or lower is; one metric of a task is `primary`."""
+    """A column: `higher` is better or lower is; one metric of a task is `primary`; `counted` ones enter Delta."""
 
     name: str
     unit: str
     higher: bool
     primary: bool = False
+    counted: bool = True
 
 
 class TaskInfo(BaseModel):

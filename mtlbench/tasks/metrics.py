@@ -73,13 +73,16 @@ def _angles(prediction: Tensor, target: Tensor, mask: Tensor) -> Statistics:
 
 
 def _depth(prediction: Tensor, target: Tensor, mask: Tensor) -> Statistics:
+    """Errors of the raw prediction; only the ratios of the deltas need one that is positive."""
+    truth = torch.where(mask, target.squeeze(1).double(), 1.0)
+    error = torch.where(mask, (prediction.squeeze(1).double() - truth).abs(), 0.0)
+    truth = truth.clamp(min=MIN_DEPTH)
     guess = prediction.squeeze(1).double().clamp(min=MIN_DEPTH)
-    truth = torch.where(mask, target.squeeze(1).double(), 1.0).clamp(min=MIN_DEPTH)
     ratio = torch.maximum(guess / truth, truth / guess)
-    relative = (guess - truth).abs() / truth
     return {
-        "abs": _per_image(torch.where(mask, (guess - truth).abs(), 0.0)),
-        "relative": _per_image(torch.where(mask, relative, 0.0)),
+        "abs": _per_image(error),
+        "square": _per_image(error.square()),
+        "relative": _per_image(error / truth),
         "delta": torch.stack([_per_image(mask & (ratio < limit)) for limit in DELTAS], 1).squeeze(2),
     }
 

@@ -46,7 +46,9 @@ def summarise_many(kind: str, sums: Sums) -> dict[str, NDArray[Any]]:
         return {"error": mean}
     names = ("delta_1.25", "delta_1.25^2", "delta_1.25^3")
     deltas = {name: 100 * sums["delta"][..., i] / count for i, name in enumerate(names)}
-    return {"abs_error": mean, "rel_error": sums["relative"][..., 0] / count, **deltas}
+    # Statistics kept before the root mean square was measured have no squares.
+    rmse = np.sqrt(sums["square"][..., 0] / count) if "square" in sums else np.full(count.shape, np.nan)
+    return {"abs_error": mean, "rel_error": sums["relative"][..., 0] / count, "rmse": rmse, **deltas}
 
 
 def _segmentation(sums: Sums) -> dict[str, NDArray[Any]]:

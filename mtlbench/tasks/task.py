@@ -6,6 +6,7 @@ without any label of a task carries nothing but those.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,17 +17,22 @@ VOID = -1
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of a table: `higher` says which way is better; exactly one metric of a task is `primary`."""
+    """One column of a table: `higher` says which way is better; exactly one metric of a task is `primary`.
+
+    `counted` metrics enter the Delta over all metrics of a task; the others are shown beside it.
+    """
 
     name: str
     unit: str
     higher: bool
     primary: bool = False
+    counted: bool = True
 
 
 _DEPTH = (
     Metric("abs_error", "", higher=False, primary=True),
     Metric("rel_error", "", higher=False),
+    Metric("rmse", "", higher=False, counted=False),
     Metric("delta_1.25", "%", higher=True),
     Metric("delta_1.25^2", "%", higher=True),
     Metric("delta_1.25^3", "%", higher=True),
@@ -48,7 +54,7 @@ KINDS: Mapping[str, tuple[Metric, ...]] = {
 }
 DENSE = frozenset(KINDS) - {"classification"}
 """Kinds with one label a pixel; the others have one label an input."""
-_LABEL_UNIT = frozenset({"abs_error", "error"})  # metrics in the label's own unit
+_LABEL_UNIT = frozenset({"abs_error", "rmse", "error"})  # metrics in the label's own unit
 
 
 @dataclass(frozen=True)
@@ -106,9 +112,8 @@ def select_tasks(tasks: Sequence[Task], names: Sequence[str] | None) -> tuple[Ta
 def skill(metric: Metric, value: float, constant: float) -> float:
     """1 - e / e_constant: 0 is as good as the constant predictor, 1 is without error, negative is worse.
 
-    The error e of a percentage is its distance to 100. A constant predictor without error leaves no room: 0 if equalled.
+    The error e of a percentage is its distance to 100. NaN where the constant predictor is without error: its label never
+    changes, nothing can be learned, and the task is left out of every score.
     """
-    error, floor = (100.0 - value, 100.0 - constant) if metric.higher else (value, constant)
-    if floor <= 0.0:
-        return 0.0 if error <= floor else float("-inf")
-    return 1.0 - error / floor
+    error, room = (100.0 - value, 100.0 - constant) if metric.higher else (value, constant)
+    return 1.0 - error / room if room > 0.0 else math.nan

@@ -45,7 +45,7 @@ def test_a_resample_is_the_whole_metric_of_the_drawn_images(synthetic: ModuleTyp
         ("segmentation", {"intersection": 4, "truth": 4, "predicted": 4, "count": 1}),
         ("classification", {"intersection": 4, "truth": 4, "predicted": 4, "count": 1}),
         ("normals", {"count": 1, "angle": 1, "within": 3}),
-        ("depth", {"count": 1, "abs": 1, "relative": 1, "delta": 3}),
+        ("depth", {"count": 1, "abs": 1, "square": 1, "relative": 1, "delta": 3}),
         ("edges", {"count": 1, "abs": 1}),
     ],
 )

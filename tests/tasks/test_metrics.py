@@ -70,14 +70,32 @@ def test_median_of_many_angles_is_numpys():
     assert histogram_median(histogram) == pytest.approx(float(np.median(angles)), abs=ANGLE_BIN)
 
 
-def test_depth_by_hand_and_prediction_clamped():
+def test_depth_by_hand_errors_are_of_the_raw_prediction():
     target = torch.tensor([1.0, 2.0, 4.0, math.nan], dtype=torch.float64).view(1, 1, 1, 4)
     prediction = torch.tensor([1.2, 3.0, -5.0, 9.0], dtype=torch.float64).view(1, 1, 1, 4)
     found = metrics(DEPTH, prediction, target)
-    assert found["abs_error"] == pytest.approx((0.2 + 1.0 + 3.999) / 3)
-    assert found["rel_error"] == pytest.approx((0.2 + 0.5 + 3.999 / 4) / 3, rel=1e-6)
+    assert found["abs_error"] == pytest.approx((0.2 + 1.0 + 9.0) / 3)
+    assert found["rel_error"] == pytest.approx((0.2 + 0.5 + 9 / 4) / 3, rel=1e-6)
+    assert found["rmse"] == pytest.approx(math.sqrt((0.2**2 + 1.0**2 + 9.0**2) / 3))
     assert found["delta_1.25"] == pytest.approx(100 / 3)
     assert found["delta_1.25^2"] == pytest.approx(200 / 3)  # 3/2 = 1.5 < 1.5625
+
+
+def test_a_negative_prediction_of_a_negative_label_has_an_error():
+    label, guess = torch.full((1, 1, 1, 1), -1.0), torch.full((1, 1, 1, 1), -2.5)
+    assert metrics(DEPTH, guess, label)["abs_error"] == pytest.approx(1.5)
+
+
+def test_depth_is_torchmetrics():
+    from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
+
+    prediction, target = example(DEPTH, batch=5)
+    known = torch.isfinite(target)
+    found = metrics(DEPTH, prediction, target)
+    expected = MeanAbsoluteError()(prediction[known].double(), target[known].double())
+    assert found["abs_error"] == pytest.approx(float(expected))
+    squared = MeanSquaredError(squared=False)(prediction[known].double(), target[known].double())
+    assert found["rmse"] == pytest.approx(float(squared))
 
 
 def test_classification_and_error():
@@ -133,4 +151,6 @@ def test_skill():
     assert skill(angle, 50.0, 40.0) == pytest.approx(-0.25)
     assert skill(miou, 40.0, 20.0) == pytest.approx(0.25)  # errors 60 and 80
     assert skill(miou, 20.0, 20.0) == 0
-    assert skill(Task("d", "depth", 1).primary, 0.0, 0.0) == 0
+    for value in (0.0, 0.5):  # the constant predictor is without error: nothing to learn, whatever the value
+        assert math.isnan(skill(Task("d", "depth", 1).primary, value, 0.0))
+    assert math.isnan(skill(miou, 100.0, 100.0))

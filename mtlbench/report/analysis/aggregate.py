@@ -134,9 +134,7 @@ def _constants(study: Study) -> dict[int, Outcome]:
 def skill(metric: MetricInfo, value: float, constant: float) -> float:
     """1 - e / e_constant, as `mtlbench.tasks.skill`: the error of a percentage is its distance to 100."""
     error, room = (100.0 - value, 100.0 - constant) if metric.higher else (value, constant)
-    if room <= 0.0:
-        return 0.0 if error <= room else -math.inf
-    return 1.0 - error / room
+    return 1.0 - error / room if room > 0.0 else math.nan
 
 
 def _relate(result: Aggregate) -> None:
@@ -155,7 +153,7 @@ def _relate(result: Aggregate) -> None:
             line.difference[key] = {
                 s: v - reference.values[key][s] for s, v in series.items() if s in reference.values[key]
             }
-        line.delta = _deltas(result, line, reference, lambda t: t.metrics)
+        line.delta = _deltas(result, line, reference, lambda t: [m for m in t.metrics if m.counted])
         line.delta_primary = _deltas(result, line, reference, lambda t: [m for m in (primary(t),) if m])
 
 
@@ -170,7 +168,10 @@ def _guard(metric: MetricInfo, single: Series, constant: Series) -> str:
         return f"single-task reaches {value:.1f} %, below the floor of {FLOOR:g}"
     if value <= 0:
         return f"single-task's {value:g} cannot be divided by"
-    if (gained := skill(metric, value, floor)) < CLEAR:
+    gained = skill(metric, value, floor)
+    if math.isnan(gained):
+        return "the constant predictor is without error: the label never changes"
+    if gained < CLEAR:
         return f"single-task does not clearly beat the constant predictor (skill {gained:.3f}, needed {CLEAR:g})"
     return ""
 

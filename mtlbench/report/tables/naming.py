@@ -17,6 +17,7 @@ NAMES = {
     "within_30": "within 30°",
     "abs_error": "abs. error",
     "rel_error": "rel. error",
+    "rmse": "RMSE",
     "delta_1.25": "δ < 1.25",
     "delta_1.25^2": "δ < 1.25²",
     "delta_1.25^3": "δ < 1.25³",
