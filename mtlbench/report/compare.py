@@ -15,7 +15,7 @@ from mtlbench.records import MetricInfo, Run, read_attempts, record_folders
 from mtlbench.report.analysis import statistics
 from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Key, Line, aggregate, mean, paired, primary
 from mtlbench.report.analysis.statistics import ALPHA, Paired, Summary
-from mtlbench.report.reading.reported_run import Outcome, outcome
+from mtlbench.report.reading.reported_run import ReportedRun, reported
 from mtlbench.report.reading.studies import Study, studies
 from mtlbench.report.tables.comparisons import p_text
 from mtlbench.report.tables.header import title
@@ -117,18 +117,18 @@ def _read(given: str | Path, notes: list[str]) -> list[Aggregate]:
     folder, commit = _split(str(given))
     if not (folder / "records").is_dir():
         raise RecordError(f"'{folder}' holds no results (allowed: a folder with records/ in it, or FOLDER@COMMIT)")
-    outcomes: list[Outcome] = []
+    found: list[ReportedRun] = []
     for path in record_folders(folder):
         try:
-            runs = [r for r in read_attempts(path) if _of(r, commit)]
+            attempts = [r for r in read_attempts(path) if _of(r, commit)]
         except RecordError as error:
             notes.append(f"unreadable: {clean(error, 400)}")
             continue
-        finished = [r for r in runs if r.status == "finished"]
-        outcomes += [outcome(r) for r in (finished or runs)[-1:]]
-    if commit and not outcomes:
+        finished = [r for r in attempts if r.status == "finished"]
+        found += [reported(r) for r in (finished or attempts)[-1:]]
+    if commit and not found:
         raise RecordError(f"no run in '{folder}' is from commit '{commit}'")
-    return [aggregate(s) for s in studies(outcomes)]
+    return [aggregate(s) for s in studies(found)]
 
 
 def _split(given: str) -> tuple[Path, str]:

@@ -12,7 +12,7 @@ from mtlbench.errors import RecordError
 from mtlbench.records import read_each
 from mtlbench.report.analysis import bootstrap
 from mtlbench.report.analysis.aggregate import Aggregate, aggregate
-from mtlbench.report.reading.reported_run import Outcome, outcome
+from mtlbench.report.reading.reported_run import ReportedRun, reported
 from mtlbench.report.reading.studies import studies
 from mtlbench.report.tables.header import title
 from mtlbench.report.text import clean
@@ -25,7 +25,7 @@ class Report:
     results: Path
     out: Path
     aggregates: list[Aggregate]
-    outcomes: list[Outcome]
+    runs: list[ReportedRun]
     problems: list[str]
     files: list[str] = field(default_factory=list)
 
@@ -45,11 +45,11 @@ def read(results: Path, out: Path | None = None) -> Report:
     if not results.is_dir():
         raise RecordError(f"no results folder '{results}' (allowed: a folder that holds records/)")
     with uncollected():
-        outcomes, problems = _outcomes(results)
-        aggregates = [aggregate(study) for study in studies(outcomes)]
+        runs, problems = _reported_runs(results)
+        aggregates = [aggregate(study) for study in studies(runs)]
         for result in aggregates:
             result.test = bootstrap.resample(result)
-    return Report(results, out or results, aggregates, outcomes, problems)
+    return Report(results, out or results, aggregates, runs, problems)
 
 
 @contextmanager
@@ -64,13 +64,13 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _outcomes(results: Path) -> tuple[list[Outcome], list[str]]:
+def _reported_runs(results: Path) -> tuple[list[ReportedRun], list[str]]:
     """Runs reduced one by one: of ten thousand whole records there is never more than one in memory."""
-    outcomes: list[Outcome] = []
+    runs: list[ReportedRun] = []
     problems: list[str] = []
     for run in read_each(results):
         if isinstance(run, str):
             problems.append(run)
         else:
-            outcomes.append(outcome(run))
-    return outcomes, problems
+            runs.append(reported(run))
+    return runs, problems

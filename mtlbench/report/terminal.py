@@ -41,7 +41,7 @@ def terminal(report: Report) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class Parts:
+class ColumnBlocks:
     """Columns (head of several lines, cells) beside the names; those that do not fit follow below, under the names again."""
 
     names: tuple[str, ...]
@@ -78,12 +78,12 @@ class Parts:
         yield part
 
 
-def _table(result: Aggregate) -> Parts:
+def _table(result: Aggregate) -> ColumnBlocks:
     lines = [line for line in result.lines if line.row.runs]
     columns = []
     for head, column, key in _columns(result):
         columns.append((head, tuple(Cell(_value(line, key)).show(column) for line in lines)))
-    return Parts(tuple(line.label for line in lines), tuple(columns))
+    return ColumnBlocks(tuple(line.label for line in lines), tuple(columns))
 
 
 def _columns(result: Aggregate) -> Iterator[tuple[str, Column, tuple[str, str]]]:

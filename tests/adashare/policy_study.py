@@ -17,7 +17,7 @@ import numpy as np
 
 from mtlbench.records import read_each
 from mtlbench.report.analysis.statistics import Summary, summarise
-from mtlbench.report.reading.reported_run import Outcome, Policy, outcome
+from mtlbench.report.reading.reported_run import Policy, ReportedRun, reported
 
 TWINS = ("depth", "depth2", "rival")
 
@@ -34,19 +34,19 @@ def distance(policy: Policy, pairs: Iterable[tuple[int, int]] | None = None) -> 
     return float(np.mean([np.abs(alpha[i] - alpha[j]).mean() for i, j in found]))
 
 
-def policy_of(run: Outcome) -> Policy:
+def policy_of(run: ReportedRun) -> Policy:
     """A run's policy; `wanted` leaves only runs that have one."""
     assert run.policy is not None
     return run.policy
 
 
-def validation(run: Outcome) -> float:
+def validation(run: ReportedRun) -> float:
     """The run's score (mean skill) on validation."""
     assert run.validation is not None
     return run.validation
 
 
-MEASURES: Mapping[str, Callable[[Outcome], float]] = {
+MEASURES: Mapping[str, Callable[[ReportedRun], float]] = {
     "mean alpha": lambda run: mean_alpha(policy_of(run)),
     "distance": lambda run: distance(policy_of(run)),
     "executed": lambda run: float(np.mean(policy_of(run).decided)),
@@ -60,9 +60,9 @@ def twins_margin(policy: Policy) -> float:
     return distance(policy, [(first, third), (second, third)]) - distance(policy, [(first, second)])
 
 
-def high_less_low(runs: Iterable[Outcome], option: str) -> dict[str, Summary]:
+def high_less_low(runs: Iterable[ReportedRun], option: str) -> dict[str, Summary]:
     """The paired difference, highest less lowest value of the option, of every measure; prints the means at each value."""
-    by_value: dict[float, dict[int, Outcome]] = {}
+    by_value: dict[float, dict[int, ReportedRun]] = {}
     for run in runs:
         by_value.setdefault(float(run.options[option]), {})[run.seed] = run
     low, high = by_value[min(by_value)], by_value[max(by_value)]
@@ -75,7 +75,7 @@ def high_less_low(runs: Iterable[Outcome], option: str) -> dict[str, Summary]:
     return {name: summarise([f(high[s]) - f(low[s]) for s in seeds]) for name, f in MEASURES.items()}
 
 
-def wanted(run: Outcome, values: Mapping[str, str]) -> bool:
+def wanted(run: ReportedRun, values: Mapping[str, str]) -> bool:
     """Whether a run is AdaShare's, finished, with these options."""
     return run.counts and run.policy is not None and all(float(run.options[k]) == float(v) for k, v in values.items())
 
@@ -83,7 +83,7 @@ def wanted(run: Outcome, values: Mapping[str, str]) -> bool:
 def main(results: str, what: str, *keep: str) -> None:
     """Print the differences."""
     values = dict(word.split("=", 1) for word in keep)
-    runs = [outcome(r) for r in read_each(Path(results)) if not isinstance(r, str)]
+    runs = [reported(r) for r in read_each(Path(results)) if not isinstance(r, str)]
     runs = [r for r in runs if wanted(r, values)]
     if what == "twins":
         margins = [twins_margin(policy_of(r)) for r in runs]

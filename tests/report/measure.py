@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
 
         with patch("mtlbench.report.plots.figures.Figure.draw", lambda self: {"png": b"", "svg": b"<svg/>"}):
             report = build.write(folder, Path(out))
-        told(f"tables and page of {len(report.outcomes):,} records")
+        told(f"tables and page of {len(report.runs):,} records")
         from mtlbench.report.analysis import ranking
         from mtlbench.report.plots import figures as plots
 

@@ -222,7 +222,7 @@ def test_a_strange_policy_is_no_policy(study: Path, undrawn: None, text: str) ->
 def test_a_policy_that_is_a_link_is_not_followed(study: Path, undrawn: None, tmp_path: Path) -> None:
     (study / "policy.json").rename(tmp_path / "elsewhere.json")
     (study / "policy.json").symlink_to(tmp_path / "elsewhere.json")
-    assert all(run.policy is None for run in report(study).outcomes)
+    assert all(run.policy is None for run in report(study).runs)
 
 
 def test_a_strange_manifest_removes_nothing_of_ours(study: Path, undrawn: None) -> None:

@@ -70,10 +70,10 @@ def test_a_legend_has_as_many_columns_as_fit(twelve: dict[str, plots.Figure]) ->
 
 def test_the_curve_of_tuning_is_the_best_so_far(small: Path) -> None:
     result = read(small).aggregates[0]
-    run = next(o for o in result.study.outcomes if o.counts and o.method == "nddr")
+    run = next(o for o in result.study.runs if o.counts and o.method == "nddr")
     scores = [0.2, None, 0.1, 0.5]
     trials = [replace(run, role="tune", trial=i, validation=x, status="finished") for i, x in enumerate(scores)]
-    study: Any = SimpleNamespace(tuning=trials[::-1])
+    study: Any = SimpleNamespace(trials=trials[::-1])
     content = tuning.data(SimpleNamespace(study=study, lines=result.lines), plots.looks([result]))  # type: ignore[arg-type]
     assert content is not None
     (curve,) = content["curves"]

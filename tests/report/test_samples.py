@@ -93,9 +93,9 @@ def results(synthetic: ModuleType, tmp_path: Path) -> Path:
     folder: Path = synthetic.small(tmp_path / "study")
     for result in read(folder).aggregates:
         tasks = {t.name: t for t in result.study.tasks}
-        for outcome in result.study.outcomes:
-            if outcome.status == "finished":
-                keep(outcome.folder, content(tasks, outcome.seed))
+        for reported in result.study.runs:
+            if reported.status == "finished":
+                keep(reported.folder, content(tasks, reported.seed))
     return folder
 
 

@@ -87,7 +87,7 @@ def test_tuning_trials_are_in_no_table(run: Any, tmp_path: Path) -> None:
     run("nddr", 99, role="tune")
     (study,) = studies(tmp_path)
     assert study.seeds == [0]
-    assert len(study.tuning) == 1
+    assert len(study.trials) == 1
 
 
 def test_tuned_learning_rates_do_not_split_a_study(run: Any, tmp_path: Path) -> None:

@@ -161,9 +161,9 @@ def test_published_figures_need_a_source_and_stand_apart(written: Report) -> Non
 
 def test_published_is_said_once(written: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     result = written.aggregates[0]
-    run = result.study.outcomes[0]
+    run = result.study.runs[0]
     rows = tuple(r.model_copy(update={"label": "AdaShare (published)"}) for r in run.reference)
-    monkeypatch.setattr(result.study, "outcomes", [replace(run, reference=rows)])
+    monkeypatch.setattr(result.study, "runs", [replace(run, reference=rows)])
     assert [label for label, _ in table(result, "published").rows] == ["AdaShare (published)"]
 
 

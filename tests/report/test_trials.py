@@ -9,25 +9,25 @@ from typing import Any
 
 import pytest
 
-from mtlbench.report.reading.reported_run import Outcome
+from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.report import read
 from mtlbench.report.tables.formats import Cell, Table
-from mtlbench.report.tables.trials import tuning
+from mtlbench.report.tables.trials import table as tuning
 
 
 @pytest.fixture(scope="module")
-def some(small: Path) -> Outcome:
-    return next(o for r in read(small).aggregates for o in r.study.outcomes if o.counts)
+def some(small: Path) -> ReportedRun:
+    return next(o for r in read(small).aggregates for o in r.study.runs if o.counts)
 
 
-def table(some: Outcome, trials: list[dict[str, Any]]) -> Table:
+def table(some: ReportedRun, trials: list[dict[str, Any]]) -> Table:
     runs = []
     for trial in trials:
         config = {**some.config, "lr": trial.get("lr", 0.1), "weight_decay": 1e-4, "options": trial.get("options", {})}
         method, status = trial.get("method", "nddr"), trial.get("status", "finished")
         known = {"method": method, "status": status, "validation": trial["score"], "trial": trial["trial"]}
         runs.append(replace(some, role="tune", config=config, **known))
-    result: Any = SimpleNamespace(study=SimpleNamespace(tuning=runs))
+    result: Any = SimpleNamespace(study=SimpleNamespace(trials=runs))
     return tuning(result)
 
 
@@ -35,35 +35,35 @@ def said(cells: list[Cell]) -> list[Any]:
     return [c.value if isinstance(c.value, str) else c.value.mean if c.value.n else None for c in cells]
 
 
-def test_the_curve_is_the_running_best_in_the_order_of_trials(some: Outcome) -> None:
+def test_the_curve_is_the_running_best_in_the_order_of_trials(some: ReportedRun) -> None:
     trials = [{"trial": 2, "score": 0.5, "lr": 0.3}, {"trial": 0, "score": 0.2}, {"trial": 1, "score": 0.1}]
     (name, cells), *_ = table(some, trials).rows
     assert name == "nddr"
     assert said(cells) == [0.2, 0.2, 0.5, "0.3", "0.0001"]
 
 
-def test_the_earlier_of_equal_trials_is_chosen(some: Outcome) -> None:
+def test_the_earlier_of_equal_trials_is_chosen(some: ReportedRun) -> None:
     trials = [{"trial": 1, "score": 0.5, "lr": 0.3}, {"trial": 0, "score": 0.5, "lr": 0.2}]
     assert said(table(some, trials).rows[0][1])[2] == "0.2"
 
 
-def test_failed_trials_have_no_score(some: Outcome) -> None:
+def test_failed_trials_have_no_score(some: ReportedRun) -> None:
     trials = [{"trial": 0, "score": None, "status": "diverged"}, {"trial": 1, "score": 0.5, "status": "failed"}]
     assert said(table(some, trials).rows[0][1]) == [None, None, "none finished", "none finished"]
 
 
-def test_units_stand_only_where_a_method_has_them(some: Outcome) -> None:
+def test_units_stand_only_where_a_method_has_them(some: ReportedRun) -> None:
     trials = [{"trial": 0, "score": 0.1}, {"trial": 0, "score": 0.2, "method": "mtan", "options": {"units_lr": 10.0}}]
     found = table(some, trials)
     assert found.columns[-1].key == "units_lr"
     assert [(name, said(cells)[-1]) for name, cells in found.rows] == [("mtan", "10"), ("nddr", "–")]
 
 
-def test_long_curves_show_powers_of_two_and_the_end(some: Outcome) -> None:
+def test_long_curves_show_powers_of_two_and_the_end(some: ReportedRun) -> None:
     found = table(some, [{"trial": i, "score": i / 100} for i in range(20)])
     assert [c.head for c in found.columns[:-2]] == ["1", "2", "4", "8", "16", "20"]
     assert said(found.rows[0][1])[:-2] == [0.0, 0.01, 0.03, 0.07, 0.15, 0.19]
 
 
-def test_no_tuning_no_rows(some: Outcome) -> None:
+def test_no_tuning_no_rows(some: ReportedRun) -> None:
     assert not table(some, []).rows

@@ -1,4 +1,4 @@
-"""From outcomes to figures: every metric over seeds, Delta against single-task, differences to hard sharing, costs.
+"""From runs to figures: every metric over seeds, Delta against single-task, differences to hard sharing, costs.
 
 Everything is paired by seed: a method's run is compared with the anchor's run of the same seed, never with its mean.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mtlbench.records import MetricInfo, Metrics, TaskInfo
 from mtlbench.report.analysis import statistics
 from mtlbench.report.analysis.statistics import Paired, Span, Summary
-from mtlbench.report.reading.reported_run import Outcome
+from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import Row, Study
 from mtlbench.report.text import as_float
 
@@ -121,12 +121,12 @@ def _finite(values: Mapping[int, float | None]) -> Series:
     return {seed: x for seed, value in values.items() if (x := as_float(value)) is not None}
 
 
-def _values(study: Study, runs: Mapping[int, Outcome], of: Callable[[Outcome], Metrics]) -> dict[Key, Series]:
+def _values(study: Study, runs: Mapping[int, ReportedRun], of: Callable[[ReportedRun], Metrics]) -> dict[Key, Series]:
     keys = [(t.name, m.name) for t in study.tasks for m in t.metrics]
     return {(t, m): _finite({s: (of(run).get(t) or {}).get(m) for s, run in runs.items()}) for t, m in keys}
 
 
-def _constants(study: Study) -> dict[int, Outcome]:
+def _constants(study: Study) -> dict[int, ReportedRun]:
     """A run of each seed that recorded the constant predictor: it does not depend on the method."""
     return {run.seed: run for row in reversed(study.rows) for run in row.every if run.constant}
 
@@ -253,7 +253,7 @@ def _all_pairs(lines: list[Line]) -> dict[tuple[str, str], Paired]:
     }
 
 
-def spent(run: Outcome) -> dict[str, float | None]:
+def spent(run: ReportedRun) -> dict[str, float | None]:
     """What a run's deployed network and its training cost, by name; 0 stands for "not recorded" where 0 is impossible."""
     found: dict[str, float | None] = {"steps": run.steps or None, "training_flops": run.training_flops or None}
     found["seconds"] = run.seconds or None
@@ -273,7 +273,7 @@ def spent(run: Outcome) -> dict[str, float | None]:
     return found | {f"macs:{task}": value for task, value in macs.each.items()}
 
 
-def _costs(runs: list[Outcome]) -> dict[str, Summary]:
+def _costs(runs: list[ReportedRun]) -> dict[str, Summary]:
     series: dict[str, list[float]] = {}
     for run in runs:
         for name, value in spent(run).items():

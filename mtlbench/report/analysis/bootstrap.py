@@ -18,7 +18,7 @@ from mtlbench.records import TaskInfo
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Key, Line, TestSet, primary
 from mtlbench.report.analysis.statistics import ALPHA, Span
 from mtlbench.report.reading.archive import BROKEN, arrays
-from mtlbench.report.reading.reported_run import Outcome, inside
+from mtlbench.report.reading.reported_run import ReportedRun, inside
 from mtlbench.report.text import as_float
 from mtlbench.tasks.summaries import HISTOGRAM, summarise_many
 
@@ -102,7 +102,7 @@ def _line(result: Aggregate, line: Line, found: TestSet) -> BySeed:
     return {seed: figures for seed, figures in by_seed.items() if figures}
 
 
-def _run(result: Aggregate, run: Outcome, found: TestSet) -> dict[Key, Draws]:
+def _run(result: Aggregate, run: ReportedRun, found: TestSet) -> dict[Key, Draws]:
     name = run.artefacts.get(ARTEFACT)
     path = inside(run.folder, name) if name else None
     if path is None:

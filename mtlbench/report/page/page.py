@@ -61,7 +61,7 @@ def write(
     pictures = _pictures(disk, figures)
     studies = [_study(r, tables[r.study.name], pictures.get(r.study.name, [])) for r in report.aggregates]
     ranks = [_ranking(r, pictures.get("", [])) for r in rankings]
-    count = len(report.outcomes)
+    count = len(report.runs)
     counts = f"{count:,} run{'' if count == 1 else 's'} in {len(studies)} stud{'y' if len(studies) == 1 else 'ies'}"
     content = {"studies": studies, "rankings": ranks, "warnings": report.warnings, "counts": counts}
     page = environment().get_template("index.html")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mtlbench.report.analysis.aggregate import Aggregate, Line, primary
-from mtlbench.report.reading.reported_run import Outcome
+from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import ORACLE, Row, Study, flatten
 from mtlbench.report.tables.naming import digits, metric_name, task_name, unit
 from mtlbench.report.text import as_float, clean, duration, number, si, slug
@@ -55,12 +55,12 @@ def pairs(values: Mapping[str, Any]) -> Lines:
     return [(clean(k, 80), clean(v, 400)) for k, v in list(flatten(values))[:MANY]]
 
 
-def _phases(run: Outcome) -> Lines:
+def _phases(run: ReportedRun) -> Lines:
     named = [(p.get("name", i), {k: v for k, v in p.items() if k != "name"}) for i, p in enumerate(run.phases)]
     return [(clean(name, 60), clean(rest, 600)) for name, rest in named]
 
 
-def _run(result: Aggregate, run: Outcome, first: Outcome) -> dict[str, Any]:
+def _run(result: Aggregate, run: ReportedRun, first: ReportedRun) -> dict[str, Any]:
     facts = [("Record", clean(run.id, 120))]
     facts += [(task_name(t), text) for t in result.study.tasks if (text := _figures(run, t))]
     if run.score is not None:
@@ -82,7 +82,7 @@ def _run(result: Aggregate, run: Outcome, first: Outcome) -> dict[str, Any]:
     }
 
 
-def _figures(run: Outcome, task: Any) -> str:
+def _figures(run: ReportedRun, task: Any) -> str:
     values = run.final.get(task.name) or {}
     known = [(m, x) for m in task.metrics if (x := as_float(values.get(m.name))) is not None]
     told = ", ".join(f"{metric_name(m)} {number(x, digits(m))} {unit(m)}".replace(" °", "°").rstrip() for m, x in known)
@@ -90,7 +90,7 @@ def _figures(run: Outcome, task: Any) -> str:
     return told + (f"; skill {skill:.3f}" if told and skill is not None else "")
 
 
-def _candidates(run: Outcome) -> Iterable[tuple[str, str]]:
+def _candidates(run: ReportedRun) -> Iterable[tuple[str, str]]:
     """What choosing among drawn policies was worth, where a method did."""
     tried = run.policy.tried if run.policy else ()
     if len(tried) > 1:
@@ -101,7 +101,7 @@ def _candidates(run: Outcome) -> Iterable[tuple[str, str]]:
         yield "Policies tried", f"{len(tried)}, skill after a short retraining, on {split}: {told}"
 
 
-def _training(run: Outcome) -> Iterable[tuple[str, str]]:
+def _training(run: ReportedRun) -> Iterable[tuple[str, str]]:
     deployed = f", deployed at {run.deployed_step:,}" if run.deployed_step else ""
     yield "Training", f"{run.steps:,} steps{deployed}, {duration(run.seconds)}, {si(run.training_flops, 'FLOP')}"
     timing = {clean(k, 20): x for k, v in run.timing.items() if (x := as_float(v)) is not None}
@@ -123,7 +123,7 @@ def _training(run: Outcome) -> Iterable[tuple[str, str]]:
         yield "Kept beside the record", clean(", ".join(sorted(run.artefacts.values())), 300)
 
 
-def _spark(run: Outcome, task: Any) -> dict[str, str] | None:
+def _spark(run: ReportedRun, task: Any) -> dict[str, str] | None:
     """The validation curve of the task's primary metric as points in a box of 180 x 52."""
     metric, curve = primary(task), run.curves.get(task.name, ())
     if metric is None or len(curve) < 2:
@@ -136,7 +136,7 @@ def _spark(run: Outcome, task: Any) -> dict[str, str] | None:
     return {"title": f"{task_name(task)}, validation {metric_name(metric)}", "points": points, **ends}
 
 
-def _policy(run: Outcome) -> dict[str, Any] | None:
+def _policy(run: ReportedRun) -> dict[str, Any] | None:
     if run.policy is None:
         return None
     rows = zip(run.policy.tasks, run.policy.decided, run.policy.alpha, strict=True)

@@ -21,7 +21,7 @@ RIGHT, WRONG = "#00734F", "#B34700"
 
 
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
-    """Whose galleries are shown."""
+    """Whose samples are shown."""
     return sample_sheets.data(result, {"classification"})
 
 

@@ -1,4 +1,4 @@
-"""What both galleries have in common: whose items are shown, and reading them."""
+"""What both sheets of samples have in common: whose items are shown, and reading them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shown = list[tuple[str, dict[str, Items]]]
 
 
 def data(result: Aggregate, kinds: Container[str]) -> dict[str, Any] | None:
-    """The tasks of these kinds, and for each row the gallery of its first seed that kept one."""
+    """The tasks of these kinds, and for each row the samples of its first seed that kept one."""
     tasks = [t.model_dump() for t in result.study.tasks if t.kind in kinds]
     rows = [row for line in result.lines if (row := _row(line)) is not None]
     return {"tasks": tasks, "rows": rows} if tasks and rows else None

@@ -22,7 +22,7 @@ LEGEND = 24  # classes named
 
 
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
-    """Whose galleries are shown."""
+    """Whose samples are shown."""
     return sample_sheets.data(result, {"segmentation", *CHANNELS})
 
 

@@ -26,7 +26,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReportedRun:
     """A run, reduced to what tables, figures and pages say about it."""
 
     id: str
@@ -82,12 +82,12 @@ class Outcome:
         return clean(self.environment.get("commit") or "", 20)
 
 
-def outcome(run: Run) -> Outcome:
-    """Reduce a run as read to its outcome."""
+def reported(run: Run) -> ReportedRun:
+    """Reduce a run as read to what is reported of it."""
     start, end = run.start, run.end
     final, validated, constant = run.final(), run.final("val"), run.constant()
     status, reason = _status(run)
-    return Outcome(
+    return ReportedRun(
         id=run.folder.name,
         folder=run.folder,
         method=start.method,

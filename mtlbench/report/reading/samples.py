@@ -1,4 +1,4 @@
-"""The test items a run kept to be shown, read from its artefact `gallery`; what is strange in it is an error, not a picture."""
+"""The test items a run kept to be shown, its samples (artefact `gallery`); what is strange in it is an error, not a picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mtlbench.records import TaskInfo
 from mtlbench.report.reading.archive import arrays
-from mtlbench.report.reading.reported_run import Outcome, inside
+from mtlbench.report.reading.reported_run import ReportedRun, inside
 
 ARTEFACT = "gallery"
 LIMIT = 64 * 2**20  # bytes that are read of a run
@@ -39,20 +39,20 @@ class Items:
         return self.classes[index] if 0 <= index < len(self.classes) else str(index)
 
 
-def file_of(run: Outcome) -> Path | None:
-    """Where a run's gallery lies; None where it kept none, or it is not there."""
+def file_of(run: ReportedRun) -> Path | None:
+    """Where a run's samples lie; None where it kept none, or they are not there."""
     name = run.artefacts.get(ARTEFACT)
     return inside(run.folder, name) if name else None
 
 
 def load(path: Path, tasks: Mapping[str, TaskInfo]) -> dict[str, Items]:
-    """Each task's items; an exception of BROKEN where the file is not a gallery of these tasks."""
+    """Each task's items; an exception of BROKEN where the file holds no samples of these tasks."""
     with arrays(path, LIMIT) as found:
         return {name: _items(found, task) for name, task in tasks.items() if f"stream/{name}" in found}
 
 
 def digest(path: Path) -> str | None:
-    """A hash of a gallery's bytes; None where it cannot be read, or is larger than a gallery."""
+    """A hash of the samples' bytes; None where they cannot be read, or are too large."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size <= LIMIT else None
     except OSError:

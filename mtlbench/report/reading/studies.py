@@ -1,4 +1,4 @@
-"""Which runs stand in one table: outcomes grouped into studies of comparable runs.
+"""Which runs stand in one table: they are grouped into studies of comparable runs.
 
 A study is every run whose configuration agrees but for method, options, seed and role, on the same data and the same
 kind of device. Runs of tuning stay out; runs that failed stay in, with their reason.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtlbench.records import TaskInfo
-from mtlbench.report.reading.reported_run import Outcome
+from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.text import as_float, clean, slug
 
 VARYING = frozenset({"method", "options", "seed", "role"})  # what may differ inside a study
@@ -45,12 +45,12 @@ class Row:
     options: Mapping[str, Any]
     role: str
     anchor: str | None
-    runs: dict[int, Outcome]  # by seed; those whose figures count
+    runs: dict[int, ReportedRun]  # by seed; those whose figures count
     lost: dict[int, str] = field(default_factory=dict)  # seed -> why it does not count
-    failed: dict[int, Outcome] = field(default_factory=dict)  # those of the lost that left a record
+    failed: dict[int, ReportedRun] = field(default_factory=dict)  # those of the lost that left a record
 
     @property
-    def every(self) -> list[Outcome]:
+    def every(self) -> list[ReportedRun]:
         """Its finished runs in the order of their seeds."""
         return [self.runs[s] for s in sorted(self.runs)]
 
@@ -72,8 +72,8 @@ class Study:
     fingerprint: str
     rows: list[Row]
     seeds: list[int]
-    outcomes: list[Outcome]
-    tuning: list[Outcome] = field(default_factory=list)  # the trials of a tuning stage before it
+    runs: list[ReportedRun]
+    trials: list[ReportedRun] = field(default_factory=list)  # the trials of a tuning stage before it
     warnings: list[str] = field(default_factory=list)
     apart: str = ""  # the settings that tell it from other studies of the same data and tasks
 
@@ -88,14 +88,14 @@ class Study:
         return max(rows, key=lambda r: (len(r.runs), -rows.index(r)), default=None)
 
 
-def studies(outcomes: Iterable[Outcome]) -> list[Study]:
-    """Group outcomes; the order is that of the studies' names, and does not depend on that of the records."""
-    ordered = sorted(outcomes, key=lambda o: o.id)
-    trials: dict[str, list[Outcome]] = defaultdict(list)
+def studies(runs: Iterable[ReportedRun]) -> list[Study]:
+    """Group runs; the order is that of the studies' names, and does not depend on that of the records."""
+    ordered = sorted(runs, key=lambda o: o.id)
+    trials: dict[str, list[ReportedRun]] = defaultdict(list)
     for run in ordered:
         if run.role == "tune":
             trials[_key(run, TUNED)].append(run)
-    groups: dict[str, list[Outcome]] = defaultdict(list)
+    groups: dict[str, list[ReportedRun]] = defaultdict(list)
     for run in ordered:
         if run.role == "study":
             groups[_study_key(run, trials)].append(run)
@@ -131,23 +131,23 @@ def _tell_apart(found: Iterable[Study]) -> None:
 
 def _distinguishing(study: Study) -> dict[str, str]:
     values = {**dict(flatten(study.config)), "device": study.device, "fingerprint": study.fingerprint or "unknown"}
-    values["tuning"] = f"{len(study.tuning)} trials" if study.tuning else "none"
+    values["tuning"] = f"{len(study.trials)} trials" if study.trials else "none"
     return {clean(n, 40).replace("_", " "): clean(v, 40) for n, v in values.items()}
 
 
-def _study_key(run: Outcome, trials: Mapping[str, list[Outcome]]) -> str:
+def _study_key(run: ReportedRun, trials: Mapping[str, list[ReportedRun]]) -> str:
     """What its study agrees on. After a tuning stage learning rate and weight decay are each method's own."""
     return _key(run, TUNED) if trials and trials.get(_key(run, TUNED)) else _key(run)
 
 
-def _key(run: Outcome, without: frozenset[str] = frozenset()) -> str:
+def _key(run: ReportedRun, without: frozenset[str] = frozenset()) -> str:
     config = {k: v for k, v in run.config.items() if k not in VARYING | without}
     metrics = [(t.name, t.kind, t.channels, [(m.name, m.higher) for m in t.metrics]) for t in run.tasks]
     data = [config, metrics, run.streams, run.device, run.fingerprint]
     return json.dumps(data, sort_keys=True, default=str)
 
 
-def _study(key: str, group: list[Outcome], trials: list[Outcome]) -> Study:
+def _study(key: str, group: list[ReportedRun], trials: list[ReportedRun]) -> Study:
     first = next((r for r in group if r.role == "study"), group[0])
     own = VARYING | TUNED if trials else VARYING
     config = {k: v for k, v in first.config.items() if k not in own}
@@ -158,7 +158,7 @@ def _study(key: str, group: list[Outcome], trials: list[Outcome]) -> Study:
     return study
 
 
-def _name(run: Outcome, key: str) -> str:
+def _name(run: ReportedRun, key: str) -> str:
     names = slug("+".join(t.name for t in run.tasks), 44)
     names = names if len(names) < 44 and len(run.tasks) <= 4 else f"{len(run.tasks)}tasks"
     parts = [slug(run.config.get("dataset", "data"), 24), names, slug(run.config.get("backbone", ""), 16)]
@@ -166,8 +166,8 @@ def _name(run: Outcome, key: str) -> str:
     return "-".join([*parts, hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:6]])
 
 
-def _rows(group: list[Outcome], seeds: list[int], warnings: list[str]) -> list[Row]:
-    grouped: dict[tuple[str, ...], list[Outcome]] = defaultdict(list)
+def _rows(group: list[ReportedRun], seeds: list[int], warnings: list[str]) -> list[Row]:
+    grouped: dict[tuple[str, ...], list[ReportedRun]] = defaultdict(list)
     for run in group:
         own = [run.config.get(k) for k in sorted(TUNED | (EXTENT if run.role == "control" else frozenset()))]
         grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
@@ -179,10 +179,10 @@ def _rows(group: list[Outcome], seeds: list[int], warnings: list[str]) -> list[R
 _ORDER = {"independent": 0, "shared": 1}
 
 
-def _row(label: str, runs: list[Outcome], seeds: list[int], warnings: list[str]) -> Row:
+def _row(label: str, runs: list[ReportedRun], seeds: list[int], warnings: list[str]) -> Row:
     first = runs[0]
     row = Row(label, first.method, first.options, first.role, first.anchor, {})
-    by_seed: dict[int, list[Outcome]] = defaultdict(list)
+    by_seed: dict[int, list[ReportedRun]] = defaultdict(list)
     for run in runs:
         by_seed[run.seed].append(run)
     for seed, same in sorted(by_seed.items()):
@@ -202,7 +202,7 @@ def _row(label: str, runs: list[Outcome], seeds: list[int], warnings: list[str])
     return row
 
 
-def _labels(firsts: Mapping[tuple[str, ...], Outcome]) -> dict[tuple[str, ...], str]:
+def _labels(firsts: Mapping[tuple[str, ...], ReportedRun]) -> dict[tuple[str, ...], str]:
     """A label for each row: the method, and the options in which it differs from its other rows."""
     labels: dict[tuple[str, ...], str] = {}
     for key, run in firsts.items():
@@ -219,7 +219,7 @@ def _labels(firsts: Mapping[tuple[str, ...], Outcome]) -> dict[tuple[str, ...], 
     return labels
 
 
-def _settings(run: Outcome) -> Iterator[tuple[str, Any]]:
+def _settings(run: ReportedRun) -> Iterator[tuple[str, Any]]:
     yield from flatten(run.options)
     yield from ((k, run.config.get(k)) for k in sorted(TUNED))
 

@@ -47,7 +47,7 @@ def header(result: Aggregate) -> list[tuple[str, str]]:
         ("Data", f"fingerprint {study.fingerprint or 'not recorded'}{layout}"),
         ("Commit", _commits(study)),
     ]
-    commands = _most(r.command for r in study.outcomes)
+    commands = _most(r.command for r in study.runs)
     lines += [("Command", clean(command, 400)) for command in commands[:4]]
     if len(commands) > 4:
         lines.append(("Command", f"and {len(commands) - 4} more, on the pages of the runs"))
@@ -76,9 +76,9 @@ def _targets(study: Study) -> str:
 
 
 def _tuning(study: Study) -> str:
-    if not study.tuning:
+    if not study.trials:
         return "none"
-    return f"learning rate and weight decay of each method chosen on validation, {len(study.tuning)} trials in all"
+    return f"learning rate and weight decay of each method chosen on validation, {len(study.trials)} trials in all"
 
 
 def _join(config: Mapping[str, Any], *names: str) -> str:
@@ -86,13 +86,13 @@ def _join(config: Mapping[str, Any], *names: str) -> str:
 
 
 def _commits(study: Study) -> str:
-    found = _most(r.commit for r in study.outcomes)
+    found = _most(r.commit for r in study.runs)
     changed = " (+: with changes that were not committed)" if any(c.endswith("+") for c in found) else ""
     return ", ".join(found) + changed if found else "unknown"
 
 
 def _machines(study: Study) -> list[str]:
-    return [f"{study.device} ({clean(name, 60)})" for name in _most(_machine(r.environment) for r in study.outcomes)]
+    return [f"{study.device} ({clean(name, 60)})" for name in _most(_machine(r.environment) for r in study.runs)]
 
 
 def _machine(environment: Mapping[str, Any]) -> str:
@@ -101,7 +101,7 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 
 def _layouts(study: Study) -> str:
-    return ", ".join(_most(r.layout for r in study.outcomes))
+    return ", ".join(_most(r.layout for r in study.runs))
 
 
 def _most(values: Iterable[str]) -> list[str]:

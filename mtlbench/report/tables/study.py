@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from mtlbench.records import MetricInfo, ReferenceInfo, TaskInfo
 from mtlbench.report.analysis.aggregate import DELTA, DELTA_PRIMARY, Aggregate, Key, Line, Series, mean, paired
 from mtlbench.report.analysis.statistics import EMPTY, Summary
-from mtlbench.report.tables import words
+from mtlbench.report.tables import trials, words
 from mtlbench.report.tables.comparisons import against, over_test_sets, pairs
 from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table
 from mtlbench.report.tables.naming import label, metric_column, metric_name, task_name
-from mtlbench.report.tables.trials import tuning
 from mtlbench.report.text import as_float, clean
 
 
@@ -19,7 +18,7 @@ def all_tables(result: Aggregate) -> list[Table]:
     """Every table of a study that has something to say."""
     tables = [accuracy(result), costs(result), differences(result), skills(result)]
     compared = [against(result), over_test_sets(result), pairs(result)]
-    return [t for t in (*tables, *compared, references(result), tuning(result), lost(result)) if t.rows]
+    return [t for t in (*tables, *compared, references(result), trials.table(result), lost(result)) if t.rows]
 
 
 def accuracy(result: Aggregate) -> Table:
@@ -121,7 +120,7 @@ def costs(result: Aggregate) -> Table:
         if any(s.n for s in line.costs.values()):
             rows.append((label(line), [Cell(_cost(line, c.key)) for c in columns]))
     notes = [words.COST]
-    operators = {clean(o, 60) for r in result.study.outcomes if r.cost for o in r.cost.uncounted}
+    operators = {clean(o, 60) for r in result.study.runs if r.cost for o in r.cost.uncounted}
     if operators:
         notes.append(f"Operators not counted in MACs: {', '.join(sorted(operators)[:12])}.")
     return Table("cost", "Cost of what would be deployed, and of training it", columns, rows, notes)
@@ -173,7 +172,7 @@ def references(result: Aggregate) -> Table:
 
 
 def _references(result: Aggregate) -> Iterable[ReferenceInfo]:
-    found = {(r.label, r.source): r for run in result.study.outcomes for r in run.reference}
+    found = {(r.label, r.source): r for run in result.study.runs for r in run.reference}
     return [found[key] for key in sorted(found) if key[1].strip()]
 
 

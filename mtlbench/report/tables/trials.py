@@ -10,7 +10,7 @@ from typing import Any
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.analysis.statistics import EMPTY, Summary
-from mtlbench.report.reading.reported_run import Outcome
+from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.tables.formats import Cell, Column, Table
 from mtlbench.report.text import as_float, clean
 
@@ -21,37 +21,37 @@ NOTE = (
 )
 
 
-def trials(result: Aggregate) -> dict[str, list[Outcome]]:
+def trials(result: Aggregate) -> dict[str, list[ReportedRun]]:
     """Each method's trials, in their order."""
-    tried: dict[str, list[Outcome]] = defaultdict(list)
-    for run in sorted(result.study.tuning, key=_order):
+    tried: dict[str, list[ReportedRun]] = defaultdict(list)
+    for run in sorted(result.study.trials, key=_order):
         tried[run.method].append(run)
     return tried
 
 
-def best_so_far(runs: Sequence[Outcome]) -> list[float]:
+def best_so_far(runs: Sequence[ReportedRun]) -> list[float]:
     """The best score after each trial; -inf as long as none has one."""
     return list(accumulate(map(_score, runs), max))
 
 
-def tuning(result: Aggregate) -> Table:
+def table(result: Aggregate) -> Table:
     """A row a method: the curve of the best score so far, and the values that were chosen."""
     tried = trials(result)
     most = max(map(len, tried.values()), default=0)
     points = [k for k in range(1, most + 1) if most <= SHOWN or k == most or k & (k - 1) == 0]
     columns = [Column(f"best_of_{k}", str(k), "best score after trials", "", True, 3) for k in points]
-    units = any("units_lr" in run.options for run in result.study.tuning)
+    units = any("units_lr" in run.options for run in result.study.trials)
     columns += [Column("lr", "learning rate", "chosen"), Column("weight_decay", "weight decay", "chosen")]
     columns += [Column("units_lr", "units' multiplier", "chosen")] * units
     rows = [(clean(name, 60), _cells(runs, points, units)) for name, runs in sorted(tried.items())]
     return Table("tuning", "Tuning: what each method's trials reached, and what was chosen", columns, rows, [NOTE])
 
 
-def _order(run: Outcome) -> tuple[float, str, str]:
+def _order(run: ReportedRun) -> tuple[float, str, str]:
     return (math.inf if run.trial is None else run.trial, run.time, run.id)
 
 
-def _cells(runs: list[Outcome], points: list[int], units: bool) -> list[Cell]:
+def _cells(runs: list[ReportedRun], points: list[int], units: bool) -> list[Cell]:
     scores = [_score(run) for run in runs]
     reached = best_so_far(runs)
     curve = [Cell(_summary(reached[k - 1])) if len(runs) >= k else Cell("") for k in points]
@@ -63,7 +63,7 @@ def _cells(runs: list[Outcome], points: list[int], units: bool) -> list[Cell]:
     return curve + [Cell(_said(v)) for v in (*values, *([chosen.options.get("units_lr")] if units else []))]
 
 
-def _score(run: Outcome) -> float:
+def _score(run: ReportedRun) -> float:
     value = run.validation if run.status == "finished" else None
     return -math.inf if value is None else value
 
