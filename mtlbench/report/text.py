@@ -8,16 +8,37 @@ import unicodedata
 from typing import Any
 
 MISSING = "n/a"
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control, invisible and direction-changing characters, lone surrogates
+_HIDDEN = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # control, invisible, direction-changing, half and unknown characters
 
 
 def clean(value: Any, limit: int = 200) -> str:
-    """Any value as one line of at most `limit` visible characters."""
+    """Any value as one line of at most `limit` visible characters; what cannot be seen is escaped, so names stay apart."""
     text = str(value)[: 4 * limit]
-    if text.isascii() and text.isprintable():
-        return text if len(text) <= limit else text[: limit - 1] + "…"
-    text = "".join(" " if c in "\t\r\n" else c for c in text if c in "\t\r\n" or unicodedata.category(c) not in _HIDDEN)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(map(_visible, text))
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def seen(value: Any) -> Any:
+    """A text of the page with what cannot be seen escaped, its spaces as they are; anything else as it is."""
+    if type(value) is not str or (value.isascii() and value.isprintable()):  # Markup is a str, and ours
+        return value
+    return "".join(c if c in " \n\u00a0" else _visible(c) for c in value)
+
+
+def _visible(character: str) -> str:
+    if character in "\t\r\n" or unicodedata.category(character) == "Zs":
+        return " "
+    hidden = unicodedata.category(character) in _HIDDEN
+    return character.encode("unicode_escape").decode("ascii") if hidden else character
 
 
 def slug(value: Any, limit: int = 40) -> str:
@@ -77,9 +98,9 @@ LONG = 20_000  # characters of a sentence or a label that an escape lets through
 
 
 def markdown(value: Any) -> str:
-    """Text in a Markdown table cell or sentence: no markup, HTML, link or cell boundary of its own."""
+    """Text in a Markdown table cell or sentence: no markup, formula, HTML, link or cell boundary of its own."""
     text = clean(value, LONG).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]|~#!$])", r"\\\1", text)
 
 
 _LATEX = {
@@ -136,4 +157,4 @@ def _ascii(character: str) -> str:
 def csv_text(value: Any) -> str:
     """Text in a CSV cell: a spreadsheet must not read it as a formula."""
     text = clean(value, LONG)
-    return "'" + text if text.lstrip()[:1] in tuple("=+-@|%") and text.strip() else text
+    return "'" + text if text.lstrip()[:1] in tuple("=+-@|%＝＋－＠") and text.strip() else text

@@ -224,7 +224,7 @@ def test_latex_takes_every_table(written: Report, tmp_path: Path) -> None:
 
 
 def test_a_spreadsheet_reads_no_formula() -> None:
-    for text in ("=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", " =1"):
+    for text in ("=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", " =1", "＝1+1", "＠SUM(A1)", "\u00a0=1"):
         assert csv_text(text).startswith("'")
     assert csv_text("nddr") == "nddr"
     cells = formats.to_csv(
@@ -236,8 +236,8 @@ def test_a_spreadsheet_reads_no_formula() -> None:
 
 
 def test_markdown_keeps_a_name_a_name() -> None:
-    text = markdown("a|b\n<script>`*_[x](y)# ~\\")
-    assert text == "a\\|b &lt;script&gt;\\`\\*\\_\\[x\\](y)\\# \\~\\\\"
+    text = markdown("a|b\n<script>`*_[x](y)# ~\\ $x^2$")
+    assert text == "a\\|b &lt;script&gt;\\`\\*\\_\\[x\\](y)\\# \\~\\\\ \\$x^2\\$"
 
 
 def test_latex_is_ascii_and_harmless() -> None:
@@ -247,8 +247,10 @@ def test_latex_is_ascii_and_harmless() -> None:
     assert "\\textbackslash{}input\\{x\\}" in text
 
 
-def test_clean_drops_what_cannot_be_seen() -> None:
-    assert clean("a\u202eb\x00c\ud800d\u200be") == "abcde"
+def test_clean_escapes_what_cannot_be_seen() -> None:
+    assert clean("a\u202eb\x00c\ud800d\u200be") == "a\\u202eb\\x00c\\ud800d\\u200be"
+    assert clean("two\nlines\u00a0\u3000é 表 😀") == "two lines  é 表 😀"
+    assert clean("nddr\u200b") != clean("nddr")  # two methods never look like one
     assert len(clean("x" * 10_000)) == 200
 
 

@@ -23,7 +23,7 @@ from mtlbench.report.tables.comparisons import rank_table
 from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table, spans
 from mtlbench.report.tables.header import header, title
 from mtlbench.report.tables.naming import label
-from mtlbench.report.text import clean
+from mtlbench.report.text import clean, seen
 
 if TYPE_CHECKING:
     from mtlbench.report.analysis.ranking import Ranking
@@ -39,7 +39,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 def environment() -> jinja2.Environment:
     """The templates, with every value escaped."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
-    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    return jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined, finalize=seen
+    )
 
 
 @cache

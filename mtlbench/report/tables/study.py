@@ -162,7 +162,7 @@ def references(result: Aggregate) -> Table:
     """Published figures, each with its source: never compared with ours cell by cell, settings differ."""
     pairs_ = [(t, m) for t in result.study.tasks for m in t.metrics]
     rows = [
-        (f"{r.label.removesuffix(' (published)')} (published)", [Cell(_known(r, t, m)) for t, m in pairs_])
+        (f"{clean(r.label).removesuffix(' (published)')} (published)", [Cell(_known(r, t, m)) for t, m in pairs_])
         for r in _references(result)
     ]
     notes = [f"{clean(r.label)}: {clean(r.source)}." for r in _references(result)]
