@@ -17,6 +17,7 @@ from mtlbench.records.lines import (
     Parameters,
     ReferenceInfo,
     Resume,
+    SideBySide,
     Start,
     TaskInfo,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "ReferenceInfo",
     "Resume",
     "Run",
+    "SideBySide",
     "Start",
     "TaskInfo",
     "Writer",

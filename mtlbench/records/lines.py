@@ -59,6 +59,8 @@ class Start(Line):
     seed: int
     role: Literal["study", "tune", "control"] = "study"
     anchor: Literal["independent", "shared"] | None = None
+    control_of: str | None = None  # role "control": the method, as the study names it, whose training it is given
+    control_kind: Literal["steps", "flops"] | None = None  # given its total steps, or its total training FLOPs
     trial: int | None = None  # of a tuning stage; 0 is the method as it stands
     config: dict[str, Any]
     tasks: list[TaskInfo]
@@ -68,6 +70,7 @@ class Start(Line):
     phases: list[dict[str, Any]] = []
     environment: dict[str, Any] = {}
     fingerprint: str = ""
+    neighbours: bool | None = None  # whether neighbouring test images resemble each other; None: not recorded
     layout: str = ""
     command: str = ""
 
@@ -147,6 +150,24 @@ class Cost(Line):
     peak_memory: int | None = None  # bytes
 
 
+class SideBySide(Line):
+    """Latency measured after the runs, alone and in turns with the other networks of the same `session`.
+
+    Milliseconds for one input, all tasks: the median and the quartiles around it. Comparable within a session only.
+    """
+
+    kind: Literal["latency"] = "latency"
+    session: str
+    time: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    processor: str = ""
+    threads: int = 1
+    batch: int = 1
+    repeats: int = 0
+    median_ms: float
+    low_ms: float
+    high_ms: float
+
+
 class ArtefactLine(Line):
     """A file in the run's folder: a policy, a model, the test split's per-image statistics."""
 
@@ -165,9 +186,10 @@ class End(Line):
     deployed_step: int = 0
     selection: str = "last"
     seconds: float = 0.0
+    processor_seconds: float | None = None  # of all cores together, whatever else the machine did
     training_flops: float = 0.0
     timing: dict[str, float] = {}
     notes: dict[str, Any] = {}
 
 
-AnyLine = Annotated[Start | Log | Eval | Resume | Cost | ArtefactLine | End, Field(discriminator="kind")]
+AnyLine = Annotated[Start | Log | Eval | Resume | Cost | SideBySide | ArtefactLine | End, Field(discriminator="kind")]

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mtlbench.errors import RecordError
-from mtlbench.records.lines import FILE, SCHEMA, AnyLine, ArtefactLine, Cost, End, Eval, Log, Resume, Start
+from mtlbench.records.lines import FILE, SCHEMA, AnyLine, ArtefactLine, Cost, End, Eval, Log, Resume, SideBySide, Start
 
 _ADAPTER: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
 
@@ -30,6 +30,7 @@ class Run:
     logs: list[Log] = field(default_factory=list)
     evals: list[Eval] = field(default_factory=list)
     cost: Cost | None = None
+    latency: SideBySide | None = None
     artefacts: list[ArtefactLine] = field(default_factory=list)
     end: End | None = None
 
@@ -133,13 +134,15 @@ def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
         elif isinstance(line, Resume):
             run.logs = [x for x in run.logs if x.step <= line.step]
             run.evals = [x for x in run.evals if x.step <= line.step and x.purpose not in ("final", "constant")]
-            run.cost, run.end, run.artefacts = None, None, []
+            run.cost, run.latency, run.end, run.artefacts = None, None, None, []
         elif isinstance(line, Log):
             run.logs.append(line)
         elif isinstance(line, Eval):
             run.evals.append(line)
         elif isinstance(line, Cost):
             run.cost = line
+        elif isinstance(line, SideBySide):
+            run.latency = line
         elif isinstance(line, ArtefactLine):
             run.artefacts.append(line)
         elif isinstance(line, End):
