@@ -141,6 +141,19 @@ class Method(nn.Module):
         """Options this method takes under a preset ("paper": the values its paper gives for the data set)."""
         return {}
 
+    @classmethod
+    def follows(cls, options: Any) -> str | None:
+        """The method whose run of the same seed must be finished before this one's starts; None: nobody's.
+
+        A study runs that method first, then asks `completed` for the options that this run really has.
+        """
+        return None
+
+    @classmethod
+    def completed(cls, options: Any, artefacts: Mapping[str, Any]) -> Any:
+        """`options` with what they take from the run followed; `artefacts` holds that run's artefacts by name."""
+        return options
+
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         """The named tasks' outputs for one input batch (B, *shape): (B, C, h, w) for dense tasks, (B, C) otherwise.
 

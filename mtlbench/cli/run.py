@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,6 +106,7 @@ def _writable(out: str) -> None:
 def carry_out(study: Study, report: bool = True) -> int:
     """Tune where asked for, run everything, report; 1 if some run failed."""
     from mtlbench.study import tuning
+    from mtlbench.study.following import in_order
     from mtlbench.study.study import runs
 
     chosen = None
@@ -116,7 +118,7 @@ def carry_out(study: Study, report: bool = True) -> int:
             print(f"tuned {name}: {tuning.describe(values)}")
     requests = runs(study, chosen)
     requests += _controls(study, requests)
-    outcomes = _launch(study, requests)
+    outcomes = in_order(requests, lambda some: _launch(study, some, len(requests)))
     if report:
         from mtlbench.cli.report import write_report
 
@@ -124,11 +126,12 @@ def carry_out(study: Study, report: bool = True) -> int:
     return _summary(requests, outcomes)
 
 
-def _launch(study: Study, requests: Sequence[Request]) -> list[Outcome]:
+def _launch(study: Study, requests: Sequence[Request], runs: int | None = None) -> list[Outcome]:
+    """Execute requests, which are some of the study's `runs`."""
     from mtlbench.study.display import display
     from mtlbench.study.launch import launch, share
 
-    workers, threads = share(len(requests), study.device, study.settings.workers, study.settings.threads)
+    workers, threads = share(runs or len(requests), study.device, study.settings.workers, study.settings.threads)
     return launch(requests, workers, threads, display(len(requests)))
 
 
@@ -143,9 +146,16 @@ def _controls(study: Study, requests: Sequence[Request]) -> list[Request]:
 def _plan(request: Request) -> Plan:
     """A request's plan; where a user's method breaks even that, an empty one."""
     from mtlbench.runs import runner
+    from mtlbench.study.following import completed, follows
 
+    waits = ""
     try:
-        return runner.plan(request)
+        try:
+            request = completed(request)
+        except ConfigError:
+            waits = f"waits for {follows(request)}"
+        plan = runner.plan(request)
+        return replace(plan, status=waits or plan.status)
     except ConfigError:
         raise
     except Exception as error:  # the run itself will say so in its record

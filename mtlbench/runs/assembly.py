@@ -121,10 +121,19 @@ class Parts:
         architecture = Architecture(c.backbone, self.dataset.shape, c.width, c.head, c.dropout, c.init, c.batchnorm)
         return Build(architecture, self.maker, c.seed, tuple(self.dataset.streams), *self._weights)
 
+    @property
+    def options(self) -> Any:
+        """The method's options."""
+        return parse(self.kind.Options, dict(self.config.options), f"method '{self.config.method}'")
+
+    @property
+    def incomplete(self) -> str | None:
+        """The method whose run this one's options still wait for; a trial waits for nobody."""
+        return None if self.config.role == "tune" else self.kind.follows(self.options)
+
     def method(self) -> Method:
         """The method at its initial weights, the same every time."""
-        options = parse(self.kind.Options, dict(self.config.options), f"method '{self.config.method}'")
-        return self.kind(options, self.build(), self.dataset.tasks)
+        return self.kind(self.options, self.build(), self.dataset.tasks)
 
     def phases(self, method: Method) -> tuple[Phase, ...]:
         """The method's phases under the budget."""

@@ -19,7 +19,7 @@ from mtlbench.deployed import network as deployment
 from mtlbench.deployed import samples as gallery
 from mtlbench.deployed.cost import measure, plain_backbone_parameters
 from mtlbench.deployed.evaluation import Evaluation, evaluate, evaluate_constant, score, skills
-from mtlbench.errors import Diverged, RecordError, one_line
+from mtlbench.errors import ConfigError, Diverged, RecordError, one_line
 from mtlbench.method import Phase
 from mtlbench.runs import checkpoint
 from mtlbench.runs.assembly import Parts, Request, open_dataset, open_method, start_line
@@ -151,6 +151,8 @@ class _Run:
         """Build everything, write the start or resume line, and train to the end."""
         if not resuming:
             checkpoint.remove(self.folder)
+        if leader := self.parts.incomplete:
+            raise ConfigError(f"{self.config.method} follows a run of {leader}: only a study knows which")
         self.method = self.parts.method()
         phases = self.parts.phases(self.method)
         self.steps = sum(p.steps for p in phases)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 
-from adashare.random_policy import draw_policy
+from adashare.random_policy import RandomPolicy, RandomPolicyOptions, draw_policy
+from adashare.shuffled_policy import ShuffledPolicy, derangement
 from mtlbench.errors import ConfigError
-from mtlbench.method import Budget
+from mtlbench.method import Budget, Method
+from mtlbench.plugins import load
 from mtlbench.seeding import generator
-from tests.helpers.networks import tiny_method
+from tests.helpers.networks import images, tiny_method
 
 
 def policy(tasks: int = 5, seed: int = 0, **options: object) -> torch.Tensor:
@@ -27,8 +31,8 @@ def test_share_for_each_task() -> None:
 
 def test_counts_of_a_learned_policy() -> None:
     like = "11111111,10111110,00111111"
-    assert (~policy(3, like=like, per="task")).sum(1).tolist() == [0, 2, 2]
-    assert (~policy(3, like=like)).sum() == 4
+    assert (~policy(3, like=like)).sum(1).tolist() == (~policy(3, like=like, per="task")).sum(1).tolist() == [0, 2, 2]
+    assert (~policy(3, like=like, per="overall")).sum() == 4
 
 
 def test_drawn_by_the_seed() -> None:
@@ -61,3 +65,49 @@ def test_artefact() -> None:
 def test_a_pattern_that_does_not_fit() -> None:
     with pytest.raises(ConfigError, match="policy '101' does not fit: 8 signs"):
         policy(2, like="101,111")
+
+
+LEARNED = {"tasks": ["segmentation", "normals", "depth"], "decided": [[1] * 8, [0] * 8, [1, 0, 1, 1, 1, 1, 1, 0]]}
+
+
+def after(name: str, decided: list[list[int]], **options: object) -> Method:
+    """A control as it is built once AdaShare's run is done."""
+    kind = load("methods", name)
+    whole = kind.completed(kind.Options(**options), {"policy": {"decided": decided}})
+    assert kind.follows(whole) is None
+    return tiny_method(name, 3, whole.model_dump(mode="json"), seed=5)
+
+
+def test_it_follows_the_learned_policy_unless_it_is_told_a_share() -> None:
+    follows = RandomPolicy.follows
+    assert follows(RandomPolicyOptions()) == follows(RandomPolicyOptions(per="overall")) == "adashare"
+    assert follows(RandomPolicyOptions(skip=0.2)) is follows(RandomPolicyOptions(like="11,10")) is None
+    assert ShuffledPolicy.follows(ShuffledPolicy.Options()) == "adashare"
+
+
+def test_each_task_skips_as_many_blocks_as_in_the_policy_it_follows() -> None:
+    """A task that skips every block is followed too, and keeps its output: its head reads the shortcuts."""
+    method = after("random-policy", LEARNED["decided"])
+    assert (~method.decided).sum(1).tolist() == [0, 8, 2]
+    assert set(method(images(dtype=torch.float32), LEARNED["tasks"])) == set(LEARNED["tasks"])
+    assert int((~after("random-policy", LEARNED["decided"], per="overall").decided).sum()) == 10
+
+
+def test_shuffled_rows_all_belong_to_another_task() -> None:
+    rows = after("shuffled-policy", LEARNED["decided"]).decided.int().tolist()
+    assert sorted(rows) == sorted(LEARNED["decided"])
+    assert all(row != own for row, own in zip(rows, LEARNED["decided"], strict=True))
+
+
+@pytest.mark.parametrize(("count", "kinds"), [(2, 1), (3, 2), (4, 9)])
+def test_derangements_are_all_drawn_equally_often(count: int, kinds: int) -> None:
+    draws = [tuple(derangement(count, generator("test", seed)).tolist()) for seed in range(900)]
+    seen = Counter(draws)
+    assert len(seen) == kinds
+    assert all(place != own for draw in seen for own, place in enumerate(draw))
+    assert all(n == pytest.approx(900 / kinds, rel=0.4) for n in seen.values())
+
+
+def test_a_run_that_kept_no_policy_cannot_be_followed() -> None:
+    with pytest.raises(ConfigError, match="random-policy follows a learned policy, and the run it follows kept none"):
+        RandomPolicy.completed(RandomPolicyOptions(), {})

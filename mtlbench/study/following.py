@@ -1,0 +1,116 @@
+"""Runs that need what another method's run of the same seed found: carried out after it, with its artefacts.
+
+A random policy with as many skipped blocks as AdaShare's of the same seed is one. The options are completed before the
+run's configuration, and so its identity, is settled: a record says what was run and needs no other to be understood.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtlbench import records
+from mtlbench.config import parse
+from mtlbench.errors import ConfigError, MtlbenchError, RecordError
+
+if TYPE_CHECKING:
+    from mtlbench.runs.runner import Outcome, Request
+
+ALIKE = ("dataset", "data", "tasks", "seed", "backbone", "width", "pretrained", "batch_size", "steps", "budget")
+"""What a run found in the results folder has in common with the one that follows it."""
+
+Launch = Callable[["Sequence[Request]"], "Sequence[Outcome]"]
+
+
+def in_order(requests: Sequence[Request], launch: Launch) -> list[Outcome]:
+    """The outcomes of all requests: first those that follow nobody, then, completed, the others.
+
+    One that cannot be completed has the outcome "failed" and its reason; the others go on.
+    """
+    from mtlbench.runs.runner import Outcome
+
+    leaders = {number: name for number, r in enumerate(requests) if (name := follows(r)) is not None}
+    first = [number for number in range(len(requests)) if number not in leaders]
+    done = dict(zip(first, launch([requests[n] for n in first]), strict=True))
+    folders = {(requests[n].config.method, requests[n].config.seed): outcome.folder for n, outcome in done.items()}
+    ready: dict[int, Request] = {}
+    for number in leaders:
+        try:
+            ready[number] = completed(requests[number], folders)
+        except MtlbenchError as error:
+            done[number] = Outcome(Path(requests[number].out), "failed", str(error))
+    done |= zip(ready, launch(list(ready.values())) if ready else (), strict=True)
+    return [done[number] for number in range(len(requests))]
+
+
+def follows(request: Request) -> str | None:
+    """The method that a request waits for; a trial follows nobody, nor does a class that cannot be loaded."""
+    from mtlbench.runs.assembly import open_method
+
+    if request.config.role == "tune":
+        return None
+    try:
+        kind = open_method(request.method)
+        return kind.follows(parse(kind.Options, dict(request.config.options), f"method '{kind.name}'"))
+    except MtlbenchError:
+        return None  # the run itself will say so
+
+
+def completed(request: Request, folders: Mapping[tuple[str, int], Path] | None = None) -> Request:
+    """The request with the options it takes from the run it follows: the study's, else one in the results folder.
+
+    Raises ConfigError, in one line, where there is no such run or more than one.
+    """
+    from mtlbench.runs.assembly import open_method
+
+    leader = follows(request)
+    if leader is None:
+        return request
+    kind = open_method(request.method)
+    options = parse(kind.Options, dict(request.config.options), f"method '{kind.name}'")
+    folder = (folders or {}).get((leader, request.config.seed)) or _found(request, leader)
+    whole = kind.completed(options, artefacts(folder, leader)).model_dump(mode="json")
+    return replace(request, config=request.config.model_copy(update={"options": whole}))
+
+
+def artefacts(folder: Path, method: str) -> dict[str, Any]:
+    """The JSON artefacts of a finished run by name; ConfigError where it is not finished or they cannot be read."""
+    try:
+        run = records.read_run(folder)
+        kept = [a for a in run.artefacts if a.path.endswith(".json")]
+        found = {a.name: json.loads((folder / a.path).read_text(encoding="utf-8")) for a in kept}
+    except (OSError, ValueError, RecordError) as error:
+        raise ConfigError(f"the run of {method} to follow cannot be read: {error}") from error
+    if run.status != "finished":
+        raise ConfigError(f"the run of {method} to follow is {run.status} ('{folder}')")
+    return found
+
+
+def _found(request: Request, leader: str) -> Path:
+    """The finished run of `leader` in the results folder that has the same seed and settings."""
+    alike = list(_alike(request, leader))
+    config = request.config
+    if len(alike) != 1:
+        many = f"{len(alike)} finished runs" if alike else "no finished run"
+        raise ConfigError(
+            f"{config.method} follows {leader} of seed {config.seed}, of which '{request.out}' has {many} with these "
+            f"settings (name {leader} in --methods too)"
+        )
+    return alike[0]
+
+
+def _alike(request: Request, leader: str) -> Iterator[Path]:
+    wanted = request.config.model_dump(mode="json")
+    for folder in records.record_folders(Path(request.out)):
+        if not folder.name.startswith(f"{leader}-{wanted['dataset']}-s{wanted['seed']}-"):
+            continue
+        try:
+            run = records.read_run(folder)
+        except MtlbenchError:
+            continue  # the report names damaged records
+        given = run.start.config
+        if run.status == "finished" and run.start.role == "study" and all(given[k] == wanted[k] for k in ALIKE):
+            yield folder
