@@ -81,7 +81,7 @@ class FollowingPolicy(PolicyMethod):
 
     def __init__(self, options: Any, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__(options, build, tasks)
-        self.decided.copy_(self._drawn(generator(self.name, build.seed)))
+        self.decided.copy_(self._drawn(generator("random-policy", build.seed)))
 
     def _drawn(self, random: torch.Generator) -> Tensor:
         """The policy to train, (T, L) bool."""
