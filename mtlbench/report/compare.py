@@ -13,7 +13,7 @@ from pathlib import Path
 from mtlbench.errors import RecordError
 from mtlbench.records import MetricInfo, Run, read_attempts, record_folders
 from mtlbench.report.analysis import statistics
-from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Key, Line, aggregate, mean, paired, primary
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Key, Line, aggregate, mean, paired, primary
 from mtlbench.report.analysis.statistics import ALPHA, Paired, Summary
 from mtlbench.report.reading.reported_run import ReportedRun, reported
 from mtlbench.report.reading.studies import Study, studies
@@ -184,7 +184,7 @@ def _changes(a: Aggregate, b: Aggregate) -> list[Change]:
             if (metric := primary(task)) is not None:
                 shown = (f"{task_name(task)} {metric_name(metric)}", digits(metric), unit(metric))
                 found.append(_change(x, y, (task.name, metric.name), metric, *shown))
-        found.append(_change(x, y, DELTA, None, "Δ", 1, "%"))
+        found.append(_change(x, y, DELTA_PRIMARY, None, "Δ", 1, "%"))
     return [c for c in found if c is not None]
 
 

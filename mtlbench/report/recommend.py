@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mtlbench.errors import ConfigError
 from mtlbench.report.analysis import statistics
-from mtlbench.report.analysis.aggregate import Aggregate, Line, mean, paired
-from mtlbench.report.analysis.merit import apart, costs, interval, merit, ranked, shown, worth
+from mtlbench.report.analysis.aggregate import Aggregate, Line
+from mtlbench.report.analysis.merit import apart, chosen, costs, interval, merit, over_shared, ranked, shown
 from mtlbench.report.analysis.statistics import Summary
 from mtlbench.report.tables.header import title
 from mtlbench.report.text import si
@@ -83,6 +83,7 @@ class Choice:
     close: list[Line] = field(default_factory=list)  # within the limits, and not told apart from the best
     excluded: dict[str, str] = field(default_factory=dict)  # label -> why
     gain: Summary = statistics.EMPTY  # over hard sharing, paired by seed
+    # the intervals of both hold for whichever row is picked
 
     def text(self) -> str:
         """The recommendation, its evidence and its uncertainty, in lines."""
@@ -117,11 +118,9 @@ def choose(result: Aggregate, bounds: list[Limit]) -> Choice:
     if not inside:
         return Choice(title(result.study), merit(result), seeds, None, statistics.EMPTY, excluded=excluded)
     best = inside[0]
-    choice = Choice(title(result.study), merit(result), seeds, best, mean(worth(result, best)), excluded=excluded)
+    choice = Choice(title(result.study), merit(result), seeds, best, chosen(result, best), excluded=excluded)
     choice.close = [x for x in inside[1:] if not apart(result, best, x)]
-    shared = result.line("shared")
-    if shared is not None and shared is not best:
-        choice.gain = paired(None, worth(result, best), worth(result, shared)).difference
+    choice.gain = over_shared(result, best)
     return choice
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mtlbench.errors import RecordError
 from mtlbench.records import read_each
-from mtlbench.report.analysis import bootstrap
+from mtlbench.report.analysis import bootstrap, claims
 from mtlbench.report.analysis.aggregate import Aggregate, aggregate
 from mtlbench.report.reading.reported_run import ReportedRun, reported
 from mtlbench.report.reading.studies import studies
@@ -48,6 +48,7 @@ def read(results: Path, out: Path | None = None) -> Report:
         runs, problems = _reported_runs(results)
         aggregates = [aggregate(study) for study in studies(runs)]
         for result in aggregates:
+            claims.compare(result)
             result.test = bootstrap.resample(result)
     return Report(results, out or results, aggregates, runs, problems)
 

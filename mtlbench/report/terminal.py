@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table
 
-from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Line, mean, primary
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, SCORE, Aggregate, Line, mean, primary
 from mtlbench.report.analysis.statistics import EMPTY
 from mtlbench.report.tables import words
 from mtlbench.report.tables.formats import Cell, Column
@@ -88,8 +88,8 @@ def _table(result: Aggregate) -> ColumnBlocks:
 
 def _columns(result: Aggregate) -> Iterator[tuple[str, Column, tuple[str, str]]]:
     """What all tasks come to and cost, then each task's primary metric."""
-    yield "Δ\n(%) ↑", Column("delta", "Δ", "", "%", True, 1, True), DELTA
-    yield "mean\nskill ↑", Column("score", "mean skill", "", "", True, 3), ("score", "")
+    yield "Δ\n(%) ↑", Column("delta", "Δ", "", "%", True, 1, True), DELTA_PRIMARY
+    yield "mean\nskill ↑", Column("score", "mean skill", "", "", True, 3), SCORE
     yield "backbone\n×", Column("parameters_ratio", "backbone ×", "", "", None, 2), ("cost", "parameters_ratio")
     yield "\nMACs", Column("macs", "MACs", "", "", None, prefix=True), ("cost", "macs")
     for task in result.study.tasks:
@@ -100,8 +100,6 @@ def _columns(result: Aggregate) -> Iterator[tuple[str, Column, tuple[str, str]]]
 
 def _value(line: Line, key: tuple[str, str]) -> Any:
     kind, name = key
-    if kind == "score":
-        return mean(line.score)
     return line.costs.get(name, EMPTY) if kind == "cost" else mean(line.series(key))
 
 

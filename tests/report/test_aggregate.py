@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,9 +99,9 @@ def test_delta_of_a_published_table(tmp_path: Path) -> None:
 
 def test_delta_is_paired_by_seed(tmp_path: Path) -> None:
     """Against single-task of its own seed, never against the mean; a seed single-task lacks has no Delta."""
-    write(tmp_path, "alone", 0, figures(20.0, 50.0, 0.8, 0.2), anchor="independent")
-    write(tmp_path, "alone", 1, figures(40.0, 50.0, 0.8, 0.2), anchor="independent")
-    for seed, miou in ((0, 22.0), (1, 44.0), (2, 99.0)):
+    write(tmp_path, "alone", 0, figures(30.0, 50.0, 0.8, 0.2), anchor="independent")
+    write(tmp_path, "alone", 1, figures(32.0, 50.0, 0.8, 0.2), anchor="independent")
+    for seed, miou in ((0, 33.0), (1, 35.2), (2, 99.0)):
         write(tmp_path, "new", seed, figures(miou, 50.0, 0.8, 0.2))
     new = line(study(tmp_path), "new")
     assert new.delta["seg"] == {0: pytest.approx(5.0), 1: pytest.approx(5.0)}
@@ -110,12 +109,45 @@ def test_delta_is_paired_by_seed(tmp_path: Path) -> None:
     assert set(new.series(DELTA)) == {0, 1}
 
 
-def test_a_metric_below_the_floor_stays_out(tmp_path: Path) -> None:
-    write(tmp_path, "alone", 0, figures(4.9, 50.0, 0.8, 0.2), anchor="independent")
-    write(tmp_path, "new", 0, figures(9.8, 55.0, 0.8, 0.2))
+def test_a_metric_enters_by_the_interval_of_its_skill(tmp_path: Path) -> None:
+    """Skills .04 and .06 over the constant 4.0: the interval of .05 is +-.127; ten seeds of the same are +-.007."""
+    levels = [4 + 0.04 * 96, 4 + 0.06 * 96]
+    for seed in range(10):
+        write(tmp_path, "alone", seed, figures(levels[seed % 2], 50.0, 0.8, 0.2), anchor="independent")
+        write(tmp_path, "new", seed, figures(levels[seed % 2] * 1.1, 55.0, 0.8, 0.2))
+        if seed == 1:
+            result = study(tmp_path)
+            said = (
+                "single-task is not shown to beat the constant predictor (skill 0.050, 95 % interval -0.077 to 0.177)"
+            )
+            assert result.kept_out == {("seg", "miou"): said}
+            assert line(result, "new").delta["seg"][0] == pytest.approx(10.0)  # pixel accuracy alone
     result = study(tmp_path)
-    assert "floor" in result.kept_out["seg", "miou"]
-    assert line(result, "new").delta["seg"][0] == pytest.approx(10.0)  # pixel accuracy alone
+    assert not result.kept_out
+    assert line(result, "new").delta_primary["seg"][3] == pytest.approx(10.0)
+
+
+def test_no_floor_of_points_decides(tmp_path: Path) -> None:
+    """4.99 and 5.01 % stand or fall alike (a floor at 5 once took one and left the other)."""
+    for name, value in (("below", 4.99), ("above", 5.01)):
+        for seed in range(3):
+            low = {"seg": {"miou": 0.5, "pixel_accuracy": 20.0}, "depth": CONSTANT["depth"]}
+            values = figures(value + 0.01 * seed, 50.0, 0.8, 0.2)
+            write(tmp_path / name, "alone", seed, values, anchor="independent", constant=low)
+        assert not study(tmp_path / name).kept_out
+
+
+def test_a_label_that_never_changes_is_left_out_and_named(tmp_path: Path) -> None:
+    from mtlbench.report.tables.study import accuracy, skills
+
+    still = {"seg": {"miou": 100.0, "pixel_accuracy": 100.0}, "depth": CONSTANT["depth"]}
+    for method, anchor in (("alone", "independent"), ("new", None)):
+        write(tmp_path, method, 0, figures(100.0, 100.0, 0.8, 0.2), anchor=anchor, constant=still)
+    result = study(tmp_path)
+    assert "without error: the label never changes" in result.kept_out["seg", "miou"]
+    assert result.partial == ["seg"]
+    assert any("seg mIoU: the constant predictor is without error" in note for note in accuracy(result).notes)
+    assert any(note.startswith("In no skill and no mean: seg;") for note in skills(result).notes)
 
 
 def test_a_metric_no_better_than_the_constant_stays_out(tmp_path: Path) -> None:
@@ -174,16 +206,7 @@ def test_gains_over_hard_sharing_are_positive_where_better(tmp_path: Path) -> No
     new = line(study(tmp_path), "new")
     assert new.against["seg", "miou"].difference.mean == pytest.approx(1.05)
     assert new.against["depth", "abs_error"].difference.mean == pytest.approx(0.1 - 0.5 * (1 / 9 - 1 / 10))
-    assert new.against[DELTA].difference.n == 3
-
-
-def test_holm_corrects_within_its_family(synthetic: ModuleType, small: Path) -> None:
-    """Delta over methods is one family: the smallest p is multiplied by the number of methods tested."""
-    for result in read(small).aggregates:
-        tests = [x.against[DELTA] for x in result.lines if DELTA in x.against]
-        smallest = min(tests, key=lambda t: t.p)
-        tested = sum(math.isfinite(t.p) for t in tests)
-        assert smallest.corrected == pytest.approx(min(1.0, tested * smallest.p))
+    assert new.against[DELTA_PRIMARY].difference.n == 3
 
 
 @patch("mtlbench.records.writing.os.fsync", lambda handle: None)
@@ -196,10 +219,11 @@ def test_all_pairs_come_with_ten_seeds_only(synthetic: ModuleType, tmp_path: Pat
     assert len(study(tmp_path).pairs) == 3
 
 
-def test_controls_are_no_part_of_comparisons(small: Path) -> None:
+def test_a_control_of_nobody_is_no_part_of_comparisons(small: Path) -> None:
     scenes = read(small).aggregates[1]
     control = next(x for x in scenes.lines if x.row.role == "control")
     assert not control.against
+    assert not any(x.controlled for x in scenes.lines)
     assert control.series(DELTA)
 
 

@@ -100,7 +100,7 @@ def test_the_hash_is_of_data_and_code(figures: dict[str, plots.Figure]) -> None:
 
 
 def test_interval_of_the_points_is_that_of_delta(small: Path) -> None:
-    from mtlbench.report.analysis.aggregate import DELTA, mean
+    from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, mean
 
     result = read(small).aggregates[0]
     order = plots.looks([result])
@@ -108,8 +108,8 @@ def test_interval_of_the_points_is_that_of_delta(small: Path) -> None:
     assert content is not None
     for point in content["points"]:
         line = next(x for x in result.lines if x.label == point["label"])
-        assert point["delta"] == mean(line.series(DELTA)).mean
-        assert point["half"] == pytest.approx(mean(line.series(DELTA)).half)
+        assert point["delta"] == mean(line.series(DELTA_PRIMARY)).mean
+        assert point["half"] == pytest.approx(mean(line.series(DELTA_PRIMARY)).half)
 
 
 def test_curves_average_the_seeds_that_reached_a_step(synthetic: ModuleType, tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def test_one_seed_has_no_interval_and_says_so(synthetic: ModuleType, tmp_path: P
     assert "±" not in text.split("### Uncertainty")[0]
     assert "one seed: no intervals, no ranking claim" in text
     page = (tmp_path / "index.html").read_text()
-    assert "this is not a ranking" in page
-    assert "has the highest" not in page
+    assert "One seed: no ranking." in page
+    assert "Better than hard sharing" not in page
 
 
 def test_above_every_table_stands_what_was_run(written: Report) -> None:

@@ -1,4 +1,4 @@
-"""From runs to figures: every metric over seeds, Delta against single-task, differences to hard sharing, costs.
+"""From runs to figures: every metric over seeds, Delta against single-task, costs.
 
 Everything is paired by seed: a method's run is compared with the anchor's run of the same seed, never with its mean.
 """
@@ -16,15 +16,14 @@ from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import Row, Study
 from mtlbench.report.text import as_float
 
-CLEAR = 0.02  # single-task's skill on a metric below which its relative change means nothing
-FLOOR = 5.0  # points that a percentage of single-task must reach
-ALL_PAIRS = 10  # seeds from which every pair is compared
+CLEAR = 0.02  # one seed has no interval: the skill of single-task that a metric then needs to enter Delta
 
 Key = tuple[str, str]  # (task, metric); the overall figures are (OVERALL, "delta") and (OVERALL, "delta_primary")
 Series = dict[int, float]  # by seed
 OVERALL = "all tasks"
 DELTA: Key = (OVERALL, "delta")
 DELTA_PRIMARY: Key = (OVERALL, "delta_primary")
+SCORE: Key = (OVERALL, "skill")
 
 
 @dataclass
@@ -39,6 +38,7 @@ class Line:
     delta_primary: dict[str, Series] = field(default_factory=dict)
     difference: dict[Key, Series] = field(default_factory=dict)  # to single-task, in the metric's unit
     against: dict[Key, Paired] = field(default_factory=dict)  # against hard sharing; positive is better
+    controlled: dict[str, Paired] = field(default_factory=dict)  # against hard sharing given its "steps" or "flops"
     costs: dict[str, Summary] = field(default_factory=dict)
 
     @property
@@ -52,6 +52,8 @@ class Line:
             return self.delta.get(OVERALL, {})
         if key == DELTA_PRIMARY:
             return self.delta_primary.get(OVERALL, {})
+        if key == SCORE:
+            return self.score
         return self.values.get(key, {})
 
 
@@ -67,6 +69,17 @@ class TestSet:
 
 
 @dataclass
+class Claim:
+    """What a sentence may say of a row: that it differs from hard sharing ("gain"), that it harms a task ("harm"), or
+    that it is a task's best ("best"). `test` is corrected for everything that the study's sentences could have said."""
+
+    kind: str
+    line: Line
+    task: TaskInfo | None
+    test: Paired
+
+
+@dataclass
 class Aggregate:
     """A study's figures. `kept_out` says of each metric that enters no Delta why."""
 
@@ -74,13 +87,19 @@ class Aggregate:
     lines: list[Line]
     constant: dict[Key, Series]
     kept_out: dict[Key, str]
-    pairs: dict[tuple[str, str], Paired] = field(default_factory=dict)  # all pairs of labels, on DELTA
+    pairs: dict[tuple[str, str], Paired] = field(default_factory=dict)  # all pairs of labels, on the headline
+    claims: list[Claim] = field(default_factory=list)
     test: TestSet = field(default_factory=TestSet)
 
     def line(self, kind: str) -> Line | None:
         """The anchor's line: "independent" or "shared"."""
         row = self.study.anchor(kind)
         return next((x for x in self.lines if x.row is row), None)
+
+    @property
+    def headline(self) -> Key:
+        """What methods are compared by: Delta of the primary metrics, or the mean skill where nothing has a Delta."""
+        return DELTA_PRIMARY if any(x.series(DELTA_PRIMARY) for x in self.lines) else SCORE
 
     def primary(self, task: TaskInfo) -> MetricInfo | None:
         """A task's primary metric."""
@@ -113,7 +132,6 @@ def aggregate(study: Study) -> Aggregate:
     constant = _values(study, _constants(study), lambda run: run.constant)
     result = Aggregate(study, lines, constant, {})
     _relate(result)
-    _compare(result)
     return result
 
 
@@ -159,21 +177,24 @@ def _relate(result: Aggregate) -> None:
 
 def _guard(metric: MetricInfo, single: Series, constant: Series) -> str:
     """Why this metric may not enter Delta: "" if it may."""
-    value, floor = mean(single).mean, mean(constant).mean
     if not single:
         return "single-task has no figure"
     if not constant:
         return "no constant predictor is recorded"
-    if metric.higher and metric.unit == "%" and value < FLOOR:
-        return f"single-task reaches {value:.1f} %, below the floor of {FLOOR:g}"
+    value = mean(single).mean
     if value <= 0:
         return f"single-task's {value:g} cannot be divided by"
-    gained = skill(metric, value, floor)
-    if math.isnan(gained):
+    floor = mean(constant).mean
+    gained = mean({s: skill(metric, v, constant.get(s, floor)) for s, v in single.items()})
+    if not gained.n:
         return "the constant predictor is without error: the label never changes"
-    if gained < CLEAR:
-        return f"single-task does not clearly beat the constant predictor (skill {gained:.3f}, needed {CLEAR:g})"
-    return ""
+    if gained.n == 1:
+        text = f"skill {gained.mean:.3f} in the one seed, needed {CLEAR:g}"
+        return "" if gained.mean >= CLEAR else f"single-task does not clearly beat the constant predictor ({text})"
+    if gained.low > 0:
+        return ""
+    text = f"skill {gained.mean:.3f}, 95 % interval {gained.low:.3f} to {gained.high:.3f}"
+    return f"single-task is not shown to beat the constant predictor ({text})"
 
 
 def _deltas(
@@ -215,42 +236,9 @@ def improvement(metric: MetricInfo | None, a: Series, b: Series) -> tuple[list[f
     return [sign * a[s] for s in common], [sign * b[s] for s in common]
 
 
-def _compare(result: Aggregate) -> None:
-    """Each method against hard sharing: Delta is one family of Holm's, all tasks' primary metrics another."""
-    shared = result.line("shared")
-    if shared is not None:
-        others = [x for x in result.lines if x is not shared and x.row.role == "study"]
-        tasks: list[tuple[Key, MetricInfo | None]] = [
-            ((t.name, m.name), m) for t in result.study.tasks if (m := primary(t))
-        ]
-        for family in ([(DELTA, None)], tasks):
-            _family(others, shared, family)
-    if len(result.study.seeds) >= ALL_PAIRS:
-        result.pairs = _all_pairs([x for x in result.lines if x.row.role == "study" and x.series(DELTA)])
-
-
-def _family(others: list[Line], shared: Line, keys: Iterable[tuple[Key, MetricInfo | None]]) -> None:
-    found = [
-        (line, key, paired(metric, line.series(key), shared.series(key))) for key, metric in keys for line in others
-    ]
-    for (line, key, test), p in zip(found, statistics.holm([t.p for _, _, t in found]), strict=True):
-        if test.difference.n:
-            line.against[key] = Paired(test.difference, test.p, p, test.detectable)
-
-
 def paired(metric: MetricInfo | None, a: Series, b: Series) -> Paired:
     """a against b, paired by seed; positive is better for a."""
     return statistics.paired(*improvement(metric, a, b))
-
-
-def _all_pairs(lines: list[Line]) -> dict[tuple[str, str], Paired]:
-    keys = [(a, b) for i, a in enumerate(lines) for b in lines[i + 1 :]]
-    tests = [paired(None, a.series(DELTA), b.series(DELTA)) for a, b in keys]
-    corrected = statistics.holm([t.p for t in tests])
-    return {
-        (a.label, b.label): Paired(t.difference, t.p, p, t.detectable)
-        for (a, b), t, p in zip(keys, tests, corrected, strict=True)
-    }
 
 
 def spent(run: ReportedRun) -> dict[str, float | None]:

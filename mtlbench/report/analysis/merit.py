@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 
-from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Line, Series, mean, paired
-from mtlbench.report.analysis.statistics import Summary
+from mtlbench.report.analysis import statistics
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Line, Series, mean, paired
+from mtlbench.report.analysis.statistics import ALPHA, Summary
 from mtlbench.report.text import number, si
 
 
 def merit(result: Aggregate) -> str:
-    """What methods of a study are ranked by: Delta, or the mean skill where there is no single-task to relate to."""
-    return "Δ" if any(x.series(DELTA) for x in result.lines) else "skill"
+    """What methods are ranked by: Delta of the primary metrics, or the mean skill where there is no single-task."""
+    return "Δ" if result.headline == DELTA_PRIMARY else "skill"
 
 
 def worth(result: Aggregate, line: Line) -> Series:
     """A line's figures for that."""
-    return line.series(DELTA) if merit(result) == "Δ" else line.score
+    return line.series(result.headline)
 
 
 def ranked(result: Aggregate) -> list[Line]:
@@ -26,8 +27,24 @@ def ranked(result: Aggregate) -> list[Line]:
 
 
 def apart(result: Aggregate, best: Line, other: Line) -> bool:
-    """Whether the best is told apart from another: the 95 % interval of their paired difference lies above zero."""
-    return paired(None, worth(result, best), worth(result, other)).difference.low > 0
+    """Whether the best is told apart from another, corrected for all those it could be compared with (Bonferroni)."""
+    others = max(len(ranked(result)) - 1, 1)
+    difference = paired(None, worth(result, best), worth(result, other)).difference
+    return statistics.widened(difference, ALPHA / others).low > 0
+
+
+def chosen(result: Aggregate, line: Line) -> Summary:
+    """The figure of a row that was picked for being high: its interval holds whichever of all rows is picked."""
+    return statistics.widened(mean(worth(result, line)), ALPHA / max(len(ranked(result)), 1))
+
+
+def over_shared(result: Aggregate, line: Line) -> Summary:
+    """Its gain over hard sharing, paired by seed, with the interval of one that was picked among all rows."""
+    shared = result.line("shared")
+    if shared is None or shared is line:
+        return statistics.EMPTY
+    difference = paired(None, worth(result, line), worth(result, shared)).difference
+    return statistics.widened(difference, ALPHA / max(len(ranked(result)) - 1, 1))
 
 
 def interval(value: Summary, digits: int, unit: str = "") -> str:

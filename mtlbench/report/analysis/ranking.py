@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtlbench.report.analysis import statistics
-from mtlbench.report.analysis.aggregate import DELTA, Aggregate, mean
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, mean
 from mtlbench.report.analysis.statistics import Ranks
 from mtlbench.report.text import clean, slug
 
@@ -43,8 +43,7 @@ def rankings(results: Iterable[Aggregate]) -> list[Ranking]:
 
 
 def _ranking(family: dict[str, Aggregate]) -> Ranking | None:
-    scores = [{x.label: mean(x.series(DELTA)).mean for x in r.lines if x.series(DELTA) and x.row.role == "study"}
-              for _, r in sorted(family.items())]  # fmt: skip
+    scores = [_deltas(r) for _, r in sorted(family.items())]
     names = sorted(set.intersection(*(set(s) for s in scores)))
     if len(names) < 3:
         return None
@@ -56,3 +55,9 @@ def _ranking(family: dict[str, Aggregate]) -> Ranking | None:
         f"Ranks over {len(family)} data sets: preset {parts[0]}, selection {parts[1]}, budget {parts[2]}, {parts[3]}"
     )
     return Ranking(f"ranks-{slug('-'.join(parts), 60)}", clean(title), ranks, tuple(sorted(family)), left_out)
+
+
+def _deltas(result: Aggregate) -> dict[str, float]:
+    """Each method's mean Delta."""
+    lines = [x for x in result.lines if x.row.role == "study"]
+    return {x.label: mean(series).mean for x in lines if (series := x.series(DELTA_PRIMARY))}

@@ -75,7 +75,8 @@ def t_quantile(df: int, alpha: float = ALPHA) -> float:
 class Paired:
     """Differences a - b of pairs: their summary, the p value of the paired t test, and its correction in the family.
 
-    `detectable` is the smallest true difference that this test finds with a chance of 80 % at this spread.
+    `detectable` is the smallest true difference that this test finds with a chance of 80 % at this spread, at the level
+    that the correction leaves it at its strictest.
     """
 
     difference: Summary
@@ -87,6 +88,11 @@ class Paired:
     def real(self) -> bool:
         """Whether the corrected test rejects "no difference"."""
         return self.corrected < ALPHA
+
+    def within(self, corrected: float, level: float) -> Paired:
+        """The same test as one of a family: its corrected p, and what it detects at the strictest level left to it."""
+        difference = self.difference
+        return Paired(difference, self.p, corrected, detectable(difference.sd, difference.n, level))
 
 
 def paired(a: Sequence[float] | Floats, b: Sequence[float] | Floats) -> Paired:
@@ -106,15 +112,28 @@ def p_value(difference: Summary) -> float:
     return float(2 * special.stdtr(difference.n - 1, -t))
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (Holm 1979); NaN where there is no test, which does not count in the family."""
+def holm(p: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
+    """Holm's step-down correction, by weights where some tests get more of the level (Holm 1979, section 4).
+
+    NaN where there is no test, which does not count in the family.
+    """
     values = np.asarray(p, dtype=np.float64)
+    share = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
     out = np.full(len(values), NAN)
     tested = np.flatnonzero(np.isfinite(values))
-    order = tested[np.argsort(values[tested], kind="stable")]
-    steps = values[order] * (len(order) - np.arange(len(order)))
+    order = tested[np.argsort(values[tested] / share[tested], kind="stable")]
+    left = np.cumsum(share[order][::-1])[::-1]  # of this test and those after it
+    steps = left * values[order] / share[order]
     out[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
     return [float(x) for x in out]
+
+
+def widened(value: Summary, alpha: float) -> Summary:
+    """A summary with the t interval of another level: at ALPHA / k it holds for whichever of k figures is picked."""
+    if value.n < 2:
+        return value
+    half = t_quantile(value.n - 1, alpha) * value.sd / math.sqrt(value.n)
+    return Summary(value.n, value.mean, value.sd, value.mean - half, value.mean + half)
 
 
 @cache

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from mtlbench.report.analysis.aggregate import Aggregate, Line, mean
-from mtlbench.report.analysis.merit import apart, costs, merit, ranked, shown, worth
+from mtlbench.report.analysis.aggregate import Aggregate, Line
+from mtlbench.report.analysis.merit import apart, chosen, costs, merit, ranked, shown
 from mtlbench.report.page.answers import QUESTION, answer
 from mtlbench.report.page.rows import row_file, row_view
 from mtlbench.report.tables.comparisons import rank_table
@@ -120,7 +120,7 @@ def _candidates(result: Aggregate) -> list[dict[str, Any]]:
         {
             "id": i,
             "label": line.label,
-            "figure": shown(merit(result), mean(worth(result, line))),
+            "figure": shown(merit(result), chosen(result, line)),
             "costs": costs(line),
             "ratio": _cost(line, "parameters_ratio", 1.0),
             "macs": _cost(line, "macs", 1e9),

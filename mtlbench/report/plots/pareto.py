@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtlbench.report.analysis.aggregate import DELTA, Aggregate, Line, mean
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Line, mean
 from mtlbench.report.plots import style
 
 TITLE = "Delta against cost, with the Pareto front"
@@ -30,7 +30,7 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
 
 
 def _point(line: Line, order: dict[str, int]) -> dict[str, Any]:
-    delta = mean(line.series(DELTA))
+    delta = mean(line.series(DELTA_PRIMARY))
     costs = {k: line.costs[k].mean for k, _, _ in AXES if k in line.costs}
     half = delta.half if style.usable(delta.half) else 0.0
     costs = {k: v for k, v in costs.items() if style.usable(v / TERA)}

@@ -18,21 +18,22 @@ TITLE = "Transfer: Delta of each method on each task"
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     """Methods x tasks; None without a Delta."""
     reference = result.line("independent")
-    lines = [x for x in result.lines if x is not reference and any(x.delta.values())]
+    lines = [x for x in result.lines if x is not reference and any(x.delta_primary.values())]
     names = [t.name for t in result.study.tasks]
     if not lines or not names:
         return None
     rows = []
     for line in lines:
-        cells = [mean(line.delta.get(name, {})) for name in (*names, OVERALL)]
-        shown = [(c.mean, c.low > 0 or c.high < 0) if style.usable(c.mean) else (None, False) for c in cells]
+        cells = {name: mean(line.delta_primary.get(name, {})).mean for name in (*names, OVERALL)}
+        clear = {c.task.name for c in result.claims if c.kind == "harm" and c.line is line and c.task and c.test.real}
+        shown = [(v, name in clear) if style.usable(v) else (None, False) for name, v in cells.items()]
         rows.append({"label": line.label, "cells": shown})
     seeds = len(result.study.seeds)
     return {"tasks": [*map(task_name, result.study.tasks), "Δ overall"], "rows": rows, "seeds": seeds}
 
 
 def draw(content: dict[str, Any]) -> Figure:
-    """Blue is better than single-task, orange worse; bold where the 95 % interval excludes zero."""
+    """Blue is better than single-task, orange worse; bold where the corrected test does."""
     rows, tasks = content["rows"], content["tasks"]
     values = np.array([[np.nan if v is None else v for v, _ in row["cells"]] for row in rows], dtype=float)
     reach = float(np.nanpercentile(np.abs(values), 95)) or 1.0
@@ -56,6 +57,6 @@ def draw(content: dict[str, Any]) -> Figure:
     bar = made.colorbar(picture, ax=axes, shrink=0.9, pad=0.02, extend="both")
     bar.set_label("Δ (%)")
     bar.outline.set_visible(False)
-    said = "bold: the 95 % interval excludes zero" if bold_matters else ""
+    said = "bold: differs from single-task, corrected for all that the answer could have said" if bold_matters else ""
     style.caption(made, "Transfer: Δ over single-task by task", content["note"], said)
     return made

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, TaskInfo
+from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, SideBySide, TaskInfo
 from mtlbench.report.text import as_float, clean
 
 
@@ -62,6 +62,11 @@ class ReportedRun:
     artefacts: Mapping[str, str]
     curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
     policy: Policy | None = None
+    control_of: str | None = None  # of role "control": whose training it is given, by its "steps" or "flops"
+    control_kind: str | None = None
+    neighbours: bool | None = None  # whether neighbouring test images resemble each other
+    latency: SideBySide | None = None
+    processor_seconds: float | None = None
     trial: int | None = None  # of a tuning stage
     validation: float | None = None  # the score on validation
 
@@ -121,6 +126,11 @@ def reported(run: Run) -> ReportedRun:
         artefacts={a.name: a.path for a in run.artefacts},
         curves=_curves(run),
         policy=read_policy(run),
+        control_of=None if start.control_of is None else clean(start.control_of, 200),
+        control_kind=start.control_kind,
+        neighbours=start.neighbours,
+        latency=run.latency,
+        processor_seconds=as_float(end.processor_seconds) if end else None,
         trial=start.trial,
         validation=as_float(validated.score) if validated else None,
     )

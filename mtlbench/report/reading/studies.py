@@ -48,6 +48,8 @@ class Row:
     runs: dict[int, ReportedRun]  # by seed; those whose figures count
     lost: dict[int, str] = field(default_factory=dict)  # seed -> why it does not count
     failed: dict[int, ReportedRun] = field(default_factory=dict)  # those of the lost that left a record
+    control_of: str | None = None  # of role "control": whose training it is given, by its "steps" or "flops"
+    control_kind: str | None = None
 
     @property
     def every(self) -> list[ReportedRun]:
@@ -170,6 +172,7 @@ def _rows(group: list[ReportedRun], seeds: list[int], warnings: list[str]) -> li
     grouped: dict[tuple[str, ...], list[ReportedRun]] = defaultdict(list)
     for run in group:
         own = [run.config.get(k) for k in sorted(TUNED | (EXTENT if run.role == "control" else frozenset()))]
+        own += [run.control_of, run.control_kind]
         grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
     labels = _labels({key: runs[0] for key, runs in sorted(grouped.items())})
     rows = [_row(labels[key], runs, seeds, warnings) for key, runs in grouped.items()]
@@ -182,6 +185,7 @@ _ORDER = {"independent": 0, "shared": 1}
 def _row(label: str, runs: list[ReportedRun], seeds: list[int], warnings: list[str]) -> Row:
     first = runs[0]
     row = Row(label, first.method, first.options, first.role, first.anchor, {})
+    row.control_of, row.control_kind = first.control_of, first.control_kind
     by_seed: dict[int, list[ReportedRun]] = defaultdict(list)
     for run in runs:
         by_seed[run.seed].append(run)
@@ -212,11 +216,18 @@ def _labels(firsts: Mapping[tuple[str, ...], ReportedRun]) -> dict[tuple[str, ..
         told = ", ".join(f"{clean(n, 40)}={clean(flat.get(n, '-'), 40)}" for n in names)
         label = clean(run.method, 60) + (f" ({told})" if told else "")
         if run.role == "control":
-            steps = as_float(run.config.get("steps"))
-            label += f" [control{f', {steps:,.0f} steps' if steps else ''}]"
+            label += f" [{_control(run)}]"
         same = sum(x == label or x.startswith(f"{label} #") for x in labels.values())
         labels[key] = f"{label} #{same + 1}" if same else label
     return labels
+
+
+def _control(run: ReportedRun) -> str:
+    """Whose training a control is given, and how many steps that is."""
+    steps = as_float(run.config.get("steps"))
+    kind = {"steps": "total steps", "flops": "training FLOPs"}.get(run.control_kind or "")
+    told = f"control: {run.control_of}'s {kind}" if run.control_of and kind else "control"
+    return f"{told}, {steps:,.0f} steps" if steps else told
 
 
 def _settings(run: ReportedRun) -> Iterator[tuple[str, Any]]:

@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from mtlbench.report.analysis.aggregate import DELTA, DELTA_PRIMARY, OVERALL, Aggregate, Key, Line
-from mtlbench.report.analysis.statistics import EMPTY, Ranks, Span, Summary
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, OVERALL, SCORE, Aggregate, Key, Line
+from mtlbench.report.analysis.statistics import EMPTY, Paired, Ranks, Span, Summary
 from mtlbench.report.tables import words
 from mtlbench.report.tables.formats import Cell, Column, Table
 from mtlbench.report.tables.naming import digits, label, metric_name, task_name, unit
 from mtlbench.report.text import MISSING, number
 
+GIVEN = {"steps": "given the same steps", "flops": "given the same FLOPs"}
+Target = tuple[str, str, str, int]  # group, head, unit, decimals
+
 
 def against(result: Aggregate) -> Table:
-    """Each method against hard sharing, paired by seed."""
-    tasks = [(t, m) for t in result.study.tasks if (m := result.primary(t))]
-    keys: list[Key] = [DELTA, *((t.name, m.name) for t, m in tasks)]
-    names = [OVERALL, *(task_name(t) for t, _ in tasks)]
+    """Each method against hard sharing, and against hard sharing given its own training, paired by seed."""
+    targets = list(_targets(result))
     tested = any(test.difference.n > 1 for line in result.lines for test in line.against.values())
     columns: list[Column] = []
-    for name, key in zip(names, keys, strict=True):
-        metric = next((m for t, m in tasks if (t.name, m.name) == key), None)
-        head = "gain in Δ" if metric is None else f"gain in {metric_name(metric)}"
-        shown = "points" if metric is None else unit(metric)
-        decimals = 1 if metric is None else digits(metric)
-        columns.append(Column("gain", head, name, shown, None, decimals, True, interval=True))
-        columns += [Column("p", "p", name), Column("detectable", "detectable", name, shown, None, decimals)] * tested
+    for (group, head, shown, decimals), _ in targets:
+        columns.append(Column("gain", head, group, shown, None, decimals, True, interval=True))
+        columns += [Column("p", "p", group), Column("detectable", "detectable", group, shown, None, decimals)] * tested
     rows = []
     for line in result.lines:
         if line.against:
-            gains = [c for c in columns if c.key == "gain"]
-            cells = [_test_cells(line, key, gain.digits) for key, gain in zip(keys, gains, strict=True)]
+            cells = [_test_cells(test(line), decimals) for (_, _, _, decimals), test in targets]
             rows.append((label(line), [c for each in cells for c in (each if tested else each[:1])]))
     notes = [words.AGAINST_ONE_SEED if len(result.study.seeds) == 1 else words.AGAINST]
+    notes += [words.CONTROLLED] * any(line.controlled for line in result.lines)
     return Table("against-hard-sharing", "Against hard sharing, paired by seed", columns, rows, notes)
 
 
-def _test_cells(line: Line, key: Key, decimals: int) -> list[Cell]:
-    test = line.against.get(key)
+def _targets(result: Aggregate) -> Iterator[tuple[Target, Callable[[Line], Paired | None]]]:
+    """What is compared: the headline, the headline with each control, then each task's primary metric."""
+    delta = result.headline != SCORE
+    head, shown, decimals = ("gain in Δ", "points", 1) if delta else ("gain in mean skill", "", 3)
+    yield (OVERALL, head, shown, decimals), partial(_shared, result.headline)
+    for kind, given in GIVEN.items():
+        if any(kind in line.controlled for line in result.lines):
+            yield (f"{OVERALL}, {given}", head, shown, decimals), partial(_controlled, kind)
+    for task in result.study.tasks:
+        if metric := result.primary(task):
+            target = (task_name(task), f"gain in {metric_name(metric)}", unit(metric), digits(metric))
+            yield target, partial(_shared, (task.name, metric.name))
+
+
+def _shared(key: Key, line: Line) -> Paired | None:
+    return line.against.get(key)
+
+
+def _controlled(kind: str, line: Line) -> Paired | None:
+    return line.controlled.get(kind)
+
+
+def _test_cells(test: Paired | None, decimals: int) -> list[Cell]:
     if test is None:
         return [Cell(EMPTY), Cell(MISSING), Cell(MISSING)]
     return [Cell(test.difference), Cell(p_text(test.corrected)), Cell(number(test.detectable, decimals))]
@@ -51,7 +71,7 @@ def p_text(p: float) -> str:
 
 
 def pairs(result: Aggregate) -> Table:
-    """All pairs on Delta, from ten seeds."""
+    """All pairs on the headline, from ten seeds."""
     columns = [
         Column("gain", "difference in Δ", "", "points", None, 1, True, interval=True),
         Column("p", "p (Holm)"),
@@ -74,7 +94,7 @@ def over_test_sets(result: Aggregate) -> Table:
         columns.append(
             Column("gain", "gain over hard sharing", shown[0], shown[1], None, shown[3], True, interval=True)
         )
-    columns.append(Column("delta_primary", "Δ primary", "", "%", True, 1, True, interval=True))
+    columns.append(Column("delta_primary", "Δ", "", "%", True, 1, True, interval=True))
     rows = []
     for line in result.lines:
         spans, gains = result.test.spans.get(line.label, {}), result.test.gains.get(line.label, {})

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from mtlbench.records import MetricInfo, ReferenceInfo, TaskInfo
-from mtlbench.report.analysis.aggregate import DELTA, DELTA_PRIMARY, Aggregate, Key, Line, Series, mean, paired
-from mtlbench.report.analysis.statistics import EMPTY, Summary
+from mtlbench.report.analysis.aggregate import (
+    DELTA,
+    DELTA_PRIMARY,
+    SCORE,
+    Aggregate,
+    Key,
+    Line,
+    Series,
+    mean,
+    paired,
+    primary,
+    skill,
+)
+from mtlbench.report.analysis.statistics import ALPHA, EMPTY, Summary, widened
 from mtlbench.report.tables import trials, words
 from mtlbench.report.tables.comparisons import against, over_test_sets, pairs
 from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table
@@ -27,11 +40,12 @@ def accuracy(result: Aggregate) -> Table:
     keys: list[Key] = []
     for task in result.study.tasks:
         columns += [metric_column(task, m) for m in task.metrics]
-        columns.append(Column("delta", "Δ", task_name(task), "%", True, 1, True))
+        columns.append(Column("delta_primary", "Δ", task_name(task), "%", True, 1, True))
         keys += [*((task.name, m.name) for m in task.metrics), (task.name, "Δ")]
-    columns.append(Column("delta", "Δ", "", "%", True, 1, True, interval=True))
-    columns.append(Column("delta_primary", "Δ primary", "", "%", True, 1, True))
-    keys += [DELTA, DELTA_PRIMARY]
+    columns.append(Column("delta_primary", "Δ", "", "%", True, 1, True, interval=True))
+    columns.append(Column("skill", "mean skill", "", "", True, 3))
+    columns.append(Column("delta", "Δ, all metrics", "", "%", True, 1, True))
+    keys += [DELTA_PRIMARY, SCORE, DELTA]
     rows = [(label(line), [Cell(mean(_series(line, key))) for key in keys]) for line in result.lines]
     for index, (key, column) in enumerate(zip(keys, columns, strict=True)):
         _mark(result, [cells[index] for _, cells in rows], [_series(x, key) for x in result.lines], column)
@@ -42,7 +56,7 @@ def accuracy(result: Aggregate) -> Table:
 
 
 def _series(line: Line, key: Key) -> Series:
-    return line.delta.get(key[0], {}) if key[1] == "Δ" else line.series(key)
+    return line.delta_primary.get(key[0], {}) if key[1] == "Δ" else line.series(key)
 
 
 def _mark(result: Aggregate, cells: list[Cell], series: list[Series], column: Column) -> None:
@@ -54,10 +68,11 @@ def _mark(result: Aggregate, cells: list[Cell], series: list[Series], column: Co
     if len(values) < 2:
         return
     best = next(i for i, value in ranked.items() if value == values[0])
+    level = ALPHA / (len(ranked) - 1)
     for i, value in ranked.items():
         cells[i].mark = {values[0]: BEST, values[1]: SECOND if len(values) > 2 else ""}.get(value, "")
         if value != values[0]:
-            gap = paired(None, turned[best], turned[i]).difference
+            gap = widened(paired(None, turned[best], turned[i]).difference, level)
             cells[i].tied = gap.n >= 2 and gap.low <= 0
 
 
@@ -154,8 +169,19 @@ def skills(result: Aggregate) -> Table:
         if any(line.skill.values()):
             series = [*(line.skill[t.name] for t in result.study.tasks), line.score]
             rows.append((label(line), [Cell(mean(s)) for s in series]))
-    notes = [words.SKILL]
+    notes = [words.SKILL, *_without_error(result)]
     return Table("skill", "Skill over the constant predictor", columns, rows, notes)
+
+
+def _without_error(result: Aggregate) -> list[str]:
+    """The tasks that are in no skill and no mean, because the constant predictor is without error on them."""
+    names = []
+    for task in result.study.tasks:
+        if (metric := primary(task)) is not None:
+            known = [*result.constant[task.name, metric.name].values()]
+            if known and all(math.isnan(skill(metric, 0.0, value)) for value in known):
+                names.append(task_name(task))
+    return [words.WITHOUT_ERROR.format(names=", ".join(names))] if names else []
 
 
 def references(result: Aggregate) -> Table:

@@ -6,13 +6,14 @@ ONE_SEED = "One seed: no intervals, and no ranking can be read from this table."
 BOLD = "Bold marks the best figure of a column, which is not a winner."
 SEEDS = (
     "Mean ± standard deviation over seeds; brackets are 95 % t intervals. Best in bold, second best in italics (underlined in "
-    "LaTeX and on the page). ≈ cannot be told from the best at these seeds: the 95 % interval of the paired difference "
-    "contains zero, which does not make them equal."
+    "LaTeX and on the page). ≈ cannot be told from the best at these seeds: the interval of the paired difference, widened for "
+    "the number of rows, contains zero, which does not make them equal."
 )
 NO_SINGLE_TASK = "No single-task runs in this study: Δ is n/a."
 DELTA = (
-    "Δ: mean relative improvement over single-task of the same seed, over all metrics of a task, then over tasks; Δ primary "
-    "takes each task's primary metric alone."
+    "Δ: relative improvement over single-task of the same seed on each task's primary metric, averaged over tasks. Δ, all "
+    "metrics: over all declared metrics of a task first. A metric enters where single-task beats the constant predictor by the "
+    "95 % interval of its skill."
 )
 DERIVED = (
     "Derived {names}: these labels were computed from another task's labels, which inflates transfer between the two. "
@@ -29,8 +30,16 @@ COST = (
 SKILL = "Skill: 1 − e / e_constant on the task's primary metric; 0 is the constant predictor, 1 is without error."
 AGAINST = (
     "Gain: positive is better than hard sharing of the same seed, with its 95 % t interval. p: paired t test, corrected by "
-    "Holm (Δ over methods is one family; all tasks' primary metrics are another). Detectable: the smallest true difference "
-    "that this test finds with a chance of 80 %, before correction. A large p is no evidence that two methods are equal."
+    "Holm: the gains over all tasks together with everything else that the answer could have said, tasks' primary metrics as a "
+    "family of their own. Detectable: the smallest true difference found with a chance of 80 % at the strictest level of that "
+    "correction. A large p is no evidence that two methods are equal."
+)
+CONTROLLED = (
+    "Given the same steps, given the same FLOPs: hard sharing trained as long as the method of that row was, in all its phases "
+    "together, paired by seed. A method is said to be better only if it is better than each of them."
+)
+WITHOUT_ERROR = (
+    "In no skill and no mean: {names}; the constant predictor is without error there, so nothing can be learned."
 )
 AGAINST_ONE_SEED = "One seed: differences without intervals or tests; they say nothing about another seed."
 PUBLISHED = "Published figures stand apart: they were measured in other settings and enter no mean, mark or test here."
