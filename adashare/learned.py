@@ -67,11 +67,11 @@ class Policy(nn.Module):
         """The candidate with the best score, the first where none is scored; one that diverged counts last."""
         return int(self.scores.argmax())
 
-    def described_candidates(self) -> list[dict[str, Any]]:
-        """Every candidate as JSON, with its score and whether it was chosen."""
-        best, scores = self.best(), [s if math.isfinite(s) else None for s in self.scores.tolist()]
+    def described_candidates(self, chosen: int) -> list[dict[str, Any]]:
+        """Every candidate as JSON, with its score where one was kept, and whether it was chosen."""
+        scores = [s if math.isfinite(s) else None for s in self.scores.tolist()]
         return [
-            {"policy": candidate.int().tolist(), "score": score, "chosen": index == best}
+            {"policy": candidate.int().tolist(), "score": score, "chosen": index == chosen}
             for index, (candidate, score) in enumerate(zip(self.candidates, scores, strict=True))
         ]
 

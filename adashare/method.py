@@ -36,9 +36,8 @@ class AdaShare(PolicyMethod):
 
     def __init__(self, options: AdaShareOptions, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__(options, build, tasks)
-        drawn = options.candidates if options.select == "sample" else 1
         shape = (len(self.tasks), self.depth)
-        self.policy = build.module("policy", lambda: Policy(initial_logits(options.init, *shape), drawn))
+        self.policy = build.module("policy", lambda: Policy(initial_logits(options.init, *shape), options.drawn))
         if options.policy is not None:
             self.decided.copy_(policy.parse_policy(options.policy, *shape))
         self.plan: Plan | None = None
@@ -57,12 +56,16 @@ class AdaShare(PolicyMethod):
         warmup = Phase(WARMUP, plan.warmup, (self._weights("train-a", self._adam()),))
         weights, logits = self._weights("train-a", self._sgd(), plan.weights), self._logits(plan)
         search = Phase(SEARCH, plan.search, (weights, logits))
-        trials = self._trials() if plan.trial else 0
-        candidates = tuple(self._retraining(f"{CANDIDATE}{i}", plan.trial, scored=True) for i in range(trials))
-        return (warmup, search, *candidates, self._retraining(RETRAIN, plan.final, final=True))
+        return (warmup, search, *self._after_search(plan))
 
-    def _trials(self) -> int:
-        return self.options.candidates if self.options.select == "sample" and self.options.candidates > 1 else 0
+    def _after_search(self, plan: Plan) -> tuple[Phase, ...]:
+        """The candidates' trials and the retraining of the best, or the retraining of each of them."""
+        names = [f"{CANDIDATE}{i}" for i in range(self.options.drawn if self.options.drawn > 1 and plan.trial else 0)]
+        if names and self.options.retrained == "all":
+            steps = [plan.trial] * (len(names) - 1) + [plan.trial + plan.final]
+            return tuple(self._retraining(*each, scored=True, final=True) for each in zip(names, steps, strict=True))
+        trials = tuple(self._retraining(name, plan.trial, scored=True) for name in names)
+        return (*trials, self._retraining(RETRAIN, plan.final, final=True))
 
     def _retraining(self, name: str, steps: int, scored: bool = False, final: bool = False) -> Phase:
         fresh = WEIGHTS if self.options.retrain == "fresh" else ()
@@ -96,7 +99,8 @@ class AdaShare(PolicyMethod):
             return
         if not scores:  # the first phase after the search
             self.policy.fill(self._choose)
-        self.policy.score({int(name.removeprefix(CANDIDATE)): score for name, score in scores.items()})
+        if self.options.retrained == "best":  # else the record's evaluations hold them, and the run's rule chooses
+            self.policy.score({int(name.removeprefix(CANDIDATE)): score for name, score in scores.items()})
         chosen = self.policy.best() if phase.name == RETRAIN else int(phase.name.removeprefix(CANDIDATE))
         self.decided.copy_(self.policy.candidates[chosen])
 
@@ -164,5 +168,7 @@ class AdaShare(PolicyMethod):
     def artefacts(self) -> Sequence[Artefact]:
         if self.options.policy is not None or self.plan is None:
             return (self.described(),)
-        history, candidates = self.policy.described_history(self.plan), self.policy.described_candidates()
+        final = self.where.phase.startswith(CANDIDATE)  # one of them is what is deployed
+        chosen = int(self.where.phase.removeprefix(CANDIDATE)) if final else self.policy.best()
+        history, candidates = self.policy.described_history(self.plan), self.policy.described_candidates(chosen)
         return (self.described(self.policy.alpha(), history=history, candidates=candidates),)

@@ -41,10 +41,16 @@ class AdaShareOptions(Options):
     select: Literal["most-likely", "sample"] = "most-likely"
     candidates: int = Field(8, ge=1)  # policies drawn where select is "sample"; the best validation score is retrained
     trials: float = Field(0.2, ge=0, lt=1)  # share of the budget for all candidates' short retraining together
+    retrained: Literal["best", "all"] = "best"  # all: every candidate in full, and the run's selection chooses
     retrain: Literal["fresh", "continue"] = "fresh"
     policy: str | None = None  # a decided policy, one pattern a task: no search
     bn: Literal["once", "release"] = "once"  # batch norms on a common prefix: one update, or one a task
     published: Published | None = None  # None: the study's optimiser
+
+    @property
+    def drawn(self) -> int:
+        """How many policies are decided after the search: the candidates drawn, or the most likely one."""
+        return self.candidates if self.select == "sample" else 1
 
     @field_validator("turns", mode="before")
     @classmethod
@@ -65,10 +71,9 @@ class AdaShareOptions(Options):
 
     @model_validator(mode="after")
     def _shares(self) -> AdaShareOptions:
-        trials = self.select == "sample" and self.candidates > 1
-        if trials and self.retrain == "continue":
+        if self.drawn > 1 and self.retrain == "continue":
             raise ValueError("retrain 'continue' goes on from the search's weights, which candidates' trials replace")
-        spent = self.warmup + self.search + (self.trials if trials else 0.0)
+        spent = self.warmup + self.search + (self.trials if self.drawn > 1 and self.retrained == "best" else 0.0)
         if spent >= 1.0:
             raise ValueError(f"warmup, search and trials take {spent:g} of the budget and leave nothing to retrain")
         return self

@@ -60,13 +60,15 @@ def make_plan(options: AdaShareOptions, budget: Budget, blocks: int) -> Plan:
     """The plan for a budget; whatever is not given by the options is derived from it."""
     warmup = int(options.warmup * budget.steps)
     weights, logits, rounds, search = _turns(options, budget, int(options.search * budget.steps))
-    trials = options.candidates if options.select == "sample" and options.candidates > 1 else 0
-    trial = int(options.trials * budget.steps) // trials if trials else 0
+    rest = budget.steps - warmup - search
+    trials = options.drawn if options.drawn > 1 else 0
+    spent = rest if options.retrained == "all" else int(options.trials * budget.steps)
+    trial = spent // trials if trials else 0
     return Plan(
         warmup=warmup,
         search=search,
         trial=trial,
-        final=budget.steps - warmup - search - trials * trial,
+        final=rest - trials * trial,
         weights=weights,
         logits=logits,
         rounds=rounds,

@@ -48,6 +48,7 @@ class RunConfig(BaseModel):
     precision: Literal["fp32", "bf16"] = "fp32"
 
     selection: Selection = "last"
+    also: tuple[Selection, ...] = ()  # rules whose choice is evaluated beside it, off the same training
     evaluations: int = Field(5, ge=1)  # validations in the final phase
     role: Literal["study", "tune", "control"] = "study"
 

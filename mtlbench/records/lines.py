@@ -87,13 +87,15 @@ class Log(Line):
 
 class Eval(Line):
     """A whole split evaluated. Purposes: "curve" while training, "phase" at a scored phase's end, "final" what is
-    deployed, "constant" the constant predictor, "oracle" where the test split was used to choose."""
+    deployed, "constant" the constant predictor, "oracle" where the test split was used to choose, "rule" what another
+    rule of selection (`rule`) would have deployed; its step is where that rule chose."""
 
     kind: Literal["eval"] = "eval"
     step: int
     phase: str = ""
     split: Literal["val", "test"]
-    purpose: Literal["curve", "phase", "final", "constant", "oracle"]
+    purpose: Literal["curve", "phase", "final", "constant", "oracle", "rule"]
+    rule: str = ""
     metrics: Metrics
     losses: dict[str, float | None] = {}
     skill: dict[str, float | None] = {}

@@ -43,6 +43,12 @@ class Run:
         """The evaluation of what was deployed."""
         return next((e for e in reversed(self.evals) if e.purpose == "final" and e.split == split), None)
 
+    def rules(self, split: str = "test") -> dict[str, Eval]:
+        """What each rule of selection deploys on a split: the run's own, and those read off the same training."""
+        others = {e.rule: e for e in self.evals if e.purpose == "rule" and e.split == split}
+        own = self.final(split)
+        return others if own is None else {self.start.config.get("selection", "last"): own, **others}
+
     def constant(self, split: str = "test") -> Eval | None:
         """The constant predictor on the same split."""
         return next((e for e in reversed(self.evals) if e.purpose == "constant" and e.split == split), None)
@@ -133,7 +139,7 @@ def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
             continue
         elif isinstance(line, Resume):
             run.logs = [x for x in run.logs if x.step <= line.step]
-            run.evals = [x for x in run.evals if x.step <= line.step and x.purpose not in ("final", "constant")]
+            run.evals = [x for x in run.evals if x.step <= line.step and x.purpose not in ("final", "constant", "rule")]
             run.cost, run.latency, run.end, run.artefacts = None, None, None, []
         elif isinstance(line, Log):
             run.logs.append(line)

@@ -24,7 +24,7 @@ from mtlbench.method import Phase
 from mtlbench.runs import checkpoint
 from mtlbench.runs.assembly import Parts, Request, open_dataset, open_method, start_line
 from mtlbench.runs.stopping import polite_stop
-from mtlbench.training.loop import Hooks, Trainer
+from mtlbench.training.loop import Hooks, Selected, Trainer
 from mtlbench.training.weighting import make_weighting
 
 SAVE_SECONDS = 60.0
@@ -190,22 +190,24 @@ class _Run:
         self.writer.write(records.Log(step=step, phase=phase, losses=dict(losses), values=dict(self.method.log())))
 
     def _validate(self, step: int, phase: str, purpose: str) -> float:
-        oracle = self.config.selection == "best-test-oracle"
-        split = "test" if oracle else "val"
+        split = "test" if purpose == "oracle" else "val"
         evaluation = self._evaluate(self.method.deployed(), split)
-        return self._write_eval(evaluation, split, "oracle" if oracle else purpose, step, phase)
+        return self._write_eval(evaluation, split, purpose, step, phase)
 
     def _evaluate(self, network: nn.Module, split: str) -> Evaluation:
         c = self.config
         return evaluate(network, self.method.build, self.dataset, split, c.batch_size, self.device, c.precision)
 
-    def _write_eval(self, evaluation: Evaluation, split: str, purpose: str, step: int, phase: str = "") -> float:
+    def _write_eval(
+        self, evaluation: Evaluation, split: str, purpose: str, step: int, phase: str = "", rule: str = ""
+    ) -> float:
         skill = skills(self.dataset.tasks, evaluation.metrics, self.constant[split].metrics)
         data = {
             "step": step,
             "phase": phase,
             "split": split,
             "purpose": purpose,
+            "rule": rule,
             "metrics": evaluation.metrics,
             "losses": evaluation.losses,
             "skill": skill,
@@ -241,9 +243,7 @@ class _Run:
         checkpoint.save(self.folder, {"identity": self.folder.name, **self.trainer.checkpoint()})
         selected = self.trainer.selected
         assert selected is not None
-        self.method.load_state_dict(selected.weights)
-        self.method.where = selected.where
-        network = self.method.eval().deployed().eval()
+        network = self._network(selected)
         final = 0.0
         for split in self.constant:
             self.progress(Progress("evaluating", self.steps, self.steps, self.last_losses, 0.0, split))
@@ -251,6 +251,7 @@ class _Run:
             evaluation = self._evaluate(network, split)
             value = self._write_eval(evaluation, split, "final", self.trainer.state.step, selected.where.phase)
             final = value if split == "val" else final
+            self._other_rules(evaluation, split)
             if split == "test":
                 np.savez_compressed(self.folder / "test_statistics.npz", **_compact(evaluation))  # type: ignore[arg-type]
                 self.writer.write(records.ArtefactLine(name="test-statistics", path="test_statistics.npz"))
@@ -259,6 +260,23 @@ class _Run:
             self._keep(network)
         checkpoint.remove(self.folder)
         return self._end("finished", "", final, selected.where.step + 1)
+
+    def _network(self, selected: Selected) -> nn.Module:
+        """The network that a rule of selection deploys."""
+        self.method.load_state_dict(selected.weights)
+        self.method.where = selected.where
+        return self.method.eval().deployed().eval()
+
+    def _other_rules(self, own: Evaluation, split: str) -> None:
+        """What the run's other rules would have deployed, on the same split; where they chose alike it is known."""
+        first = self.trainer.selected
+        assert first is not None
+        for rule in self.trainer.rules[1:]:
+            chosen = self.trainer.chosen[rule]
+            evaluation = own if chosen.where == first.where else self._evaluate(self._network(chosen), split)
+            self._write_eval(evaluation, split, "rule", chosen.where.step + 1, chosen.where.phase, rule)
+        if len(self.trainer.rules) > 1:
+            self._network(first)
 
     def _measure(self, network: nn.Module) -> None:
         streams, build = self.dataset.streams, self.method.build

@@ -47,7 +47,9 @@ class State:
     phase: int = 0  # the one that is running
     entered: int = -1  # the last one whose start was called
     scores: dict[str, float] = field(default_factory=dict)
-    best: float = -math.inf
+    best: dict[str, float] = field(default_factory=dict)  # rule of selection -> the best score so far
+    measured: dict[str, float] = field(default_factory=dict)  # split -> the last validation's score
+    measured_at: int = -1  # its step
     flops: float = 0.0
     counted: dict[str, list[float]] = field(default_factory=dict)  # kind of turn -> [step of the count, FLOPs a step]
     sums: dict[str, float] = field(default_factory=dict)  # losses since the last log line
@@ -61,6 +63,18 @@ class Selected:
 
     where: Where
     weights: dict[str, Tensor]
+
+
+def rules(config: RunConfig) -> tuple[str, ...]:
+    """The rules by which a run chooses what it would deploy, its own first; a trial never looks at test."""
+    if config.role == "tune":
+        return ("last" if config.selection == "last" else "best-val",)
+    return tuple(dict.fromkeys((config.selection, *config.also)))
+
+
+def judge(rule: str) -> str:
+    """The split whose score a rule goes by."""
+    return "test" if rule == "best-test-oracle" else "val"
 
 
 class Trainer:
@@ -83,7 +97,8 @@ class Trainer:
         self.method, self.weighting, self.dataset, self.config = method, weighting, dataset, config
         self.phases, self.plan, self.hooks, self.device = phases, make_plan(phases), hooks, device
         self.state = State()
-        self.selected: Selected | None = None
+        self.rules = rules(config)
+        self.chosen: dict[str, Selected] = {}
         self._initial = initial
         self._initial_weighting = {k: v.clone() for k, v in weighting.state_dict().items()}
         self._optimizers: list[TurnOptimizer] = []
@@ -91,6 +106,11 @@ class Trainer:
         self._tasks = streams_of(dataset)
         self._log_every = max(1, sum(p.steps for p in phases) // LOGS)
         self._validations = self._validation_steps()
+
+    @property
+    def selected(self) -> Selected | None:
+        """What the run's own rule chose."""
+        return self.chosen.get(self.rules[0])
 
     def run(self) -> None:
         """Train from wherever the state stands to the end of the last phase."""
@@ -135,9 +155,9 @@ class Trainer:
     def _leave(self, phase: Phase) -> None:
         self._look()
         if phase.scored:
-            self.state.scores[phase.name] = self.hooks.validate(self.state.step, phase.name, "phase")
-        if phase.final and phase.steps and self.config.selection == "last":
-            self._select()
+            self.state.scores[phase.name] = self._measure(phase, "phase")[judge(self.rules[0])]
+        if phase.final and phase.steps and "last" in self.rules:
+            self._select("last")
         self.state.phase += 1
         self.hooks.save()
 
@@ -242,20 +262,33 @@ class Trainer:
     # --- selection ----------------------------------------------------------------------------------------------------
 
     def _validation_steps(self) -> set[int]:
-        """Steps after which the final phases are validated: `evaluations` of them, evenly, the last at their end."""
-        steps = [s for seg in self.plan if seg.phase.final for s in range(seg.start + 1, seg.end + 1)]
+        """Steps after which the final phases are validated: `evaluations` of them, evenly, and the end of each."""
+        segments = [s for s in self.plan if s.phase.final]
+        steps = [s for seg in segments for s in range(seg.start + 1, seg.end + 1)]
         count = min(self.config.evaluations, len(steps))
-        return {steps[math.ceil(k * len(steps) / count) - 1] for k in range(1, count + 1)}
+        ends = {seg.phase_index: seg.end for seg in segments}
+        return {steps[math.ceil(k * len(steps) / count) - 1] for k in range(1, count + 1)} | set(ends.values())
+
+    def _measure(self, phase: Phase, purpose: str) -> Mapping[str, float]:
+        """The score on validation, and on test where a rule chooses by it; looked at once a step."""
+        if self.state.measured_at != self.state.step:
+            self._look()
+            step, name = self.state.step, phase.name
+            asked = {judge(rule): "oracle" if judge(rule) == "test" else purpose for rule in self.rules}
+            self.state.measured = {split: self.hooks.validate(step, name, why) for split, why in asked.items()}
+            self.state.measured_at = step
+        return self.state.measured
 
     def _validate(self, phase: Phase) -> None:
-        self._look()
-        score = self.hooks.validate(self.state.step, phase.name, "curve")
-        if self.config.selection != "last" and (score > self.state.best or self.selected is None):
-            self.state.best = score
-            self._select()
+        scores = self._measure(phase, "curve")
+        for rule in self.rules:
+            score = scores[judge(rule)]
+            if rule != "last" and (score > self.state.best.get(rule, -math.inf) or rule not in self.chosen):
+                self.state.best[rule] = score
+                self._select(rule)
 
-    def _select(self) -> None:
-        self.selected = Selected(self.method.where, {k: v.clone() for k, v in self.method.state_dict().items()})
+    def _select(self, rule: str) -> None:
+        self.chosen[rule] = Selected(self.method.where, {k: v.clone() for k, v in self.method.state_dict().items()})
 
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
@@ -267,7 +300,7 @@ class Trainer:
             "method": self.method.state_dict(),
             "weighting": self.weighting.state_dict(),
             "optimizers": [o.torch.state_dict() for o in self._optimizers],
-            "selected": self.selected and {"where": asdict(self.selected.where), "weights": self.selected.weights},
+            "chosen": {rule: {"where": asdict(c.where), "weights": c.weights} for rule, c in self.chosen.items()},
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
@@ -279,5 +312,4 @@ class Trainer:
             self._make_optimizers(self.phases[self.state.entered])
             for optimizer, state in zip(self._optimizers, data["optimizers"], strict=True):
                 optimizer.torch.load_state_dict(state)
-        chosen = data["selected"]
-        self.selected = chosen and Selected(Where(**chosen["where"]), chosen["weights"])
+        self.chosen = {rule: Selected(Where(**c["where"]), c["weights"]) for rule, c in data["chosen"].items()}
