@@ -131,6 +131,7 @@ class Trainer:
         self.method.where = Where(self.state.step, phase.name)
         if phase.fresh:
             self._reset(phase)
+        self.weighting.restart()
         self._make_optimizers(phase)
         with seeded("start", self.config.seed, phase.name):
             self.method.start(phase, dict(self.state.scores))
@@ -195,8 +196,8 @@ class Trainer:
         backward = clock()
         optimizer.torch.step()
         optimizer.torch.zero_grad(set_to_none=True)
-        # After the backward pass: it still needs the weights that were used.
-        self.weighting.observe(raw, (segment.turn_step + step - segment.start) // self._epoch(segment))
+        if optimizer.trains_heads:  # after the backward pass: it still needs the weights that were used
+            self.weighting.observe(raw, self._epoch(segment))
         self._account(segment, step, counter)
         for name, end, begin in (("data", drawn, start), ("forward", forward, drawn), ("backward", backward, forward)):
             timing[name] += end - begin

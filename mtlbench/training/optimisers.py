@@ -15,6 +15,11 @@ from mtlbench.errors import PluginError, unknown
 from mtlbench.method import Group, Turn
 from mtlbench.training.plan import Segment, rate_factor
 
+ARRIVAL = 20.0
+"""A weighting's own parameters move up to this far in a turn's steps: the study's rate, made for weights, gets log
+variances less than half a unit far in a short run."""
+MOST = 0.1  # their rate in a very short turn
+
 _KINDS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {"betas": (0.9, 0.999)}),
     "adam": (torch.optim.Adam, {"betas": (0.9, 0.999)}),
@@ -64,14 +69,16 @@ class TurnOptimizer:
         self.trains_heads = bool(self.moving & head_parameters(method))
         if self.trains_heads and list(weighting.parameters()):
             groups.append({"params": list(weighting.parameters()), "weight_decay": 0.0})
-            self._factors.append(1.0)
         self.torch = _make(own.name or config.optimizer, groups, self._lr, own.options or {})
 
     def set_rate(self, segment: Segment, step: int) -> None:
         """The learning rate for a step of the run: a pure function of the turn's own step count."""
         own = segment.turn_step + step - segment.start
-        rate = self._lr * rate_factor(self._schedule, own, segment.turn_steps, self._warmup)
-        for group, factor in zip(self.torch.param_groups, self._factors, strict=True):
+        factor = rate_factor(self._schedule, own, segment.turn_steps, self._warmup)
+        rates = [self._lr * f for f in self._factors]
+        if len(self.torch.param_groups) > len(rates):  # the weighting's
+            rates.append(min(MOST, ARRIVAL / segment.turn_steps))
+        for group, rate in zip(self.torch.param_groups, rates, strict=True):
             group["lr"] = rate * factor
 
     def freeze_others(self, method: nn.Module, weighting: nn.Module) -> None:

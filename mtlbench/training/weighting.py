@@ -30,8 +30,11 @@ class Weighting(nn.Module):
         """The weighted share of every image of one task's losses."""
         return losses * self.lambdas[self.index[task]]
 
+    def restart(self) -> None:
+        """A phase begins: what was observed belongs to the one before."""
+
     def observe(self, losses: Mapping[str, Tensor], epoch: int) -> None:
-        """Take in a step's unweighted losses (a scalar a task); `epoch` counts from 0 in every phase."""
+        """Take in the unweighted losses (a scalar a task) of a step that trained heads; `epoch` is an epoch's steps."""
 
 
 class Uncertainty(Weighting):
@@ -48,35 +51,42 @@ class Uncertainty(Weighting):
 
 
 class DynamicWeightAverage(Weighting):
-    """Weights T * softmax(r / 2), r the ratio of a task's mean losses of the last two epochs; equal for two epochs."""
+    """Weights T * softmax(r / 2), r the ratio of a task's mean losses of the last two epochs; equal for two epochs.
+
+    Epochs are counted in the steps that train heads, and begin anew with a phase.
+    """
 
     def __init__(self, tasks: Sequence[Task], weights: Mapping[str, float]) -> None:
         super().__init__(tasks, weights)
         self.lambdas.fill_(1.0)
         self.register_buffer("means", torch.zeros(2, len(tasks)))  # of the epoch before last, and of the last
-        self.register_buffer("running", torch.zeros(2, len(tasks)))  # this epoch's sums and counts
-        self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
+        self.register_buffer("sums", torch.zeros(len(tasks)))  # of this epoch's losses
+        self.register_buffer("counts", torch.zeros(2, dtype=torch.long))  # this epoch's steps; epochs closed
         self.means: Tensor
-        self.running: Tensor
-        self.epoch: Tensor
+        self.sums: Tensor
+        self.counts: Tensor
+
+    def restart(self) -> None:
+        self.lambdas.fill_(1.0)
+        for buffer in (self.means, self.sums, self.counts):
+            buffer.zero_()
 
     def observe(self, losses: Mapping[str, Tensor], epoch: int) -> None:
-        if epoch != int(self.epoch):
-            self._close(epoch)
         for task, loss in losses.items():
-            self.running[0, self.index[task]] += loss
-            self.running[1, self.index[task]] += 1
+            self.sums[self.index[task]] += loss
+        self.counts[0] += 1
+        if int(self.counts[0]) >= epoch:  # at once: the next epoch's first step has its weights
+            self._close()
 
-    def _close(self, epoch: int) -> None:
-        if epoch < int(self.epoch):  # a new phase counts afresh
-            self.means.zero_()
-        else:
-            self.means.copy_(torch.stack([self.means[1], self.running[0] / self.running[1].clamp(min=1)]))
-        self.running.zero_()
-        self.epoch.fill_(epoch)
-        known = bool((self.means > 0).all())
-        ratio = self.means[1] / self.means[0] if known else torch.ones_like(self.lambdas)
-        self.lambdas.copy_(len(self.lambdas) * torch.softmax(ratio / DWA_TEMPERATURE, 0))
+    def _close(self) -> None:
+        self.means.copy_(torch.stack([self.means[1], self.sums / self.counts[0]]))
+        self.sums.zero_()
+        self.counts[0] = 0
+        self.counts[1] += 1
+        if int(self.counts[1]) >= 2:
+            known = self.means[0] > 0  # without any loss before there is no ratio
+            ratio = torch.where(known, self.means[1] / self.means[0], 1.0)
+            self.lambdas.copy_(len(self.lambdas) * torch.softmax(ratio / DWA_TEMPERATURE, 0))
 
 
 def make_weighting(name: str, tasks: Sequence[Task], weights: Mapping[str, float]) -> Weighting:

@@ -1,13 +1,24 @@
 """Task weights against their formulas."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from mtlbench import plugins
+from mtlbench.backbones import Architecture, Build, Head
+from mtlbench.backbones.resnet import resnet18
+from mtlbench.config import RunConfig
+from mtlbench.method import Budget, Group, Method, Phase, Turn
 from mtlbench.tasks import Task
+from mtlbench.training.loop import Hooks, Trainer
+from mtlbench.training.optimisers import TurnOptimizer
+from mtlbench.training.plan import make_plan
 from mtlbench.training.weighting import make_weighting
 
+Discs = plugins.load("datasets", f"{Path(__file__).resolve().parents[2]}/docs/examples/my_dataset.py:Discs")
 TASKS = (Task("s", "segmentation", 4), Task("d", "depth", 1))
 LAMBDAS = {"s": 1.0, "d": 3.0}
 
@@ -36,25 +47,101 @@ def test_uncertainty_is_kendalls_and_its_optimum_is_the_loss_itself():
 def test_dwa_by_hand():
     weighting = make_weighting("dwa", TASKS, LAMBDAS)
     losses = {0: (4.0, 1.0), 1: (2.0, 1.0), 2: (1.0, 1.0)}  # epoch -> (s, d), two steps each
-    seen = {}
+    used = {}
     for epoch in range(4):
         for step in range(2):
+            used[epoch, step] = weighting.lambdas.tolist()
             s, d = losses.get(epoch, (1.0, 1.0))
-            weighting.observe({"s": torch.tensor(s + step), "d": torch.tensor(d - 0.5 * step)}, epoch)
-            seen[epoch] = weighting.lambdas.tolist()
-    assert seen[0] == seen[1] == [1.0, 1.0]
+            weighting.observe({"s": torch.tensor(s + step), "d": torch.tensor(d - 0.5 * step)}, 2)
+    assert used[0, 0] == used[0, 1] == used[1, 0] == used[1, 1] == [1.0, 1.0]
     ratios = torch.tensor([2.5 / 4.5, 0.75 / 0.75])  # means of epochs 1 and 0
     expected = 2 * torch.softmax(ratios / 2.0, 0)
-    assert seen[2] == pytest.approx(expected.tolist())
-    assert seen[2][0] < 1 < seen[2][1]  # the task whose loss falls faster weighs less
-    assert sum(seen[3]) == pytest.approx(2.0)
+    assert used[2, 0] == used[2, 1] == pytest.approx(expected.tolist())  # from the epoch's first step on
+    assert used[2, 0][0] < 1 < used[2, 0][1]  # the task whose loss falls faster weighs less
+    assert sum(used[3, 0]) == pytest.approx(2.0)
+    weighting.restart()
+    assert weighting.lambdas.tolist() == [1.0, 1.0]
+    assert not weighting.counts.any() and not weighting.means.any()
 
 
 def test_dwa_state_survives_a_round_trip():
     one, other = (make_weighting("dwa", TASKS, LAMBDAS) for _ in range(2))
-    for epoch in range(3):
-        one.observe({"s": torch.tensor(3.0 - epoch), "d": torch.tensor(1.0)}, epoch)
+    for step in range(5):
+        one.observe({"s": torch.tensor(3.0 - step / 2), "d": torch.tensor(1.0)}, 2)
     other.load_state_dict(one.state_dict())
     for weighting in (one, other):
-        weighting.observe({"s": torch.tensor(1.0), "d": torch.tensor(1.0)}, 3)
+        weighting.observe({"s": torch.tensor(1.0), "d": torch.tensor(1.0)}, 2)
     assert torch.equal(one.lambdas, other.lambdas)
+
+
+class Turning(Method):
+    """Heads and logits in turns of one step each, as searches do."""
+
+    name = "turning"
+
+    def __init__(self, options, build, tasks):
+        super().__init__(options, build, tasks)
+        self.backbone = build.backbone()
+        self.heads = nn.ModuleDict({t.name: build.head(t, self.backbone.channels[-1]) for t in tasks})
+        self.logits = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, tasks):
+        features = self.backbone(x) * (1 + self.logits)
+        return {t: self.heads[t](features) for t in tasks}
+
+    def phases(self, budget):
+        weights = (Group("backbone"), Group("heads"))
+        turns = (Turn(weights, "train-a", steps=1), Turn((Group("logits"),), "train-b", steps=1))
+        return (Phase("search", budget.steps, turns=turns, final=True),)
+
+
+def trained(weighting, kind, steps, phases=None, **changes):
+    """A trainer on 20 images and the weights of every step that trained heads."""
+    named = {"method": kind.name, "dataset": "discs", "tasks": ("disc", "distance"), "weighting": weighting}
+    config = RunConfig(**named, steps=steps, width=0.125, head=8, batch_size=2, evaluations=1, **changes)
+    dataset = Discs(Discs.Options(images=20), None, None)
+    build = Build(
+        Architecture("resnet18", dataset.shape, config.width, config.head), resnet18, 0, tuple(dataset.streams)
+    )
+    method = kind(kind.Options(), build, dataset.tasks)
+    hooks = Hooks(lambda *_: None, lambda *_: 0.0, lambda: None)
+    made = make_weighting(weighting, dataset.tasks, {})
+    used, step = [], made.observe
+
+    def observe(losses, epoch):
+        used.append(made.lambdas.tolist())
+        step(losses, epoch)
+
+    made.observe = observe
+    phases = phases or method.phases(Budget(steps, {}))
+    trainer = Trainer(method, made, dataset, config, phases, lambda: method.state_dict(), "cpu", hooks)
+    trainer.run()
+    return trainer, used
+
+
+def test_dwa_counts_its_epochs_over_turns_and_begins_anew_with_a_phase():
+    trainer, used = trained("dwa", Turning, 60)
+    epoch = trainer._epoch(trainer.plan[0])
+    assert len(used) == 30 > 3 * epoch  # the turns of the logits are not its own
+    assert [w == [1.0, 1.0] for w in used] == [i < 2 * epoch for i in range(30)]
+    two = tuple(Phase(n, 30, turns=(Turn(steps=10),), final=True) for n in "ab")
+    trainer, used = trained("dwa", Turning, 60, two)
+    epoch = trainer._epoch(trainer.plan[0])
+    assert [w == [1.0, 1.0] for w in used] == [i % 30 < 2 * epoch for i in range(60)]
+
+
+@pytest.mark.parametrize(("steps", "optimizer"), [(300, "adamw"), (60, "adamw"), (300, "sgd")])
+def test_uncertainty_arrives_at_the_weight_of_a_constant_loss(steps, optimizer):
+    weighting = make_weighting("uncertainty", TASKS, LAMBDAS)
+    head = nn.ModuleDict({"head": Head()})
+    head["head"].linear = nn.Linear(1, 1)
+    config = RunConfig(method="x", tasks=("s", "d"), steps=steps, optimizer=optimizer, lr=3e-3)
+    (segment,) = make_plan((Phase("train", steps, final=True),))
+    moving = TurnOptimizer(segment.turn, head, weighting, config)
+    for step in range(steps):
+        moving.set_rate(segment, step)
+        sum(weighting.weight(t, torch.tensor([0.1, 0.1])).sum() for t in "sd").backward()
+        moving.torch.step()
+        moving.torch.zero_grad()
+    best = torch.tensor([0.4, 0.2])  # exp(-s) L + s/2 is least where exp(s) = 2 L, half of that loss where exp(s) = L
+    assert torch.exp(-weighting.log_variance).tolist() == pytest.approx((1 / best).tolist(), rel=0.1)
