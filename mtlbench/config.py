@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,15 +36,16 @@ class RunConfig(BaseModel):
     batchnorm: Literal["domain", "shared"] = "domain"
     pretrained: str | None = None  # "imagenet", or a file's content hash
 
-    steps: int = Field(gt=0)
+    steps: int = Field(gt=0, le=10**9)
     batch_size: int = Field(16, ge=2)
     budget: Literal["total", "final"] = "total"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    lr: float = Field(1e-3, gt=0, le=1e6)
+    weight_decay: float = Field(1e-4, ge=0, le=1e6)
     schedule: str = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1)  # share of a turn's steps with a linearly rising rate
     weighting: Literal["fixed", "equal", "uncertainty", "dwa"] = "fixed"
+    weights: dict[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = {}  # over the data set's, by task
     precision: Literal["fp32", "bf16"] = "fp32"
 
     selection: Selection = "last"
@@ -54,7 +55,10 @@ class RunConfig(BaseModel):
 
     def identity(self, *more: str | None) -> str:
         """The hash that names the run: of this configuration and of whatever else decides its numbers."""
-        data = [self.model_dump(mode="json"), *more]
+        said = self.model_dump(mode="json")
+        if not said["weights"]:
+            del said["weights"]  # runs of before there were any are found again
+        data = [said, *more]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
 
     def folder(self, *more: str | None) -> str:

@@ -42,6 +42,9 @@ def run(
     weighting: Annotated[
         Text, typer.Option(metavar="KIND", help="Task weights: fixed, equal, uncertainty or dwa.")
     ] = None,
+    weights: Annotated[
+        Text, typer.Option(metavar="A=1,B=.5", help="Fixed weights of tasks' losses, over the data set's.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(

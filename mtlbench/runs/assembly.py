@@ -122,6 +122,11 @@ class Parts:
         return Build(architecture, self.maker, c.seed, tuple(self.dataset.streams), *self._weights)
 
     @property
+    def weights(self) -> Mapping[str, float]:
+        """The fixed weights of the tasks' losses: the data set's, and over them the configuration's."""
+        return {**self.dataset.weights, **self.config.weights}
+
+    @property
     def options(self) -> Any:
         """The method's options."""
         return parse(self.kind.Options, dict(self.config.options), f"method '{self.config.method}'")

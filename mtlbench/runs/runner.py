@@ -157,7 +157,7 @@ class _Run:
         phases = self.parts.phases(self.method)
         self.steps = sum(p.steps for p in phases)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        weighting = make_weighting(self.config.weighting, self.dataset.tasks, self.dataset.weights).to(self.device)
+        weighting = make_weighting(self.config.weighting, self.dataset.tasks, self.parts.weights).to(self.device)
         hooks = Hooks(self._log, self._validate, self._save)
         self.trainer = Trainer(
             self.method, weighting, self.dataset, self.config, phases, self._initial, self.device, hooks

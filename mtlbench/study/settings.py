@@ -17,6 +17,7 @@ FIXED = ("method", "options", "dataset", "data", "tasks", "preset", "seed", "rol
 """Keys of RunConfig that are decided by other settings; the rest can be set as `run.key`."""
 RUN_KEYS = tuple(k for k in RunConfig.model_fields if k not in FIXED)
 MOST_SEEDS = 10_000
+MOST_TRIALS = 1000
 
 
 class Settings(BaseModel):
@@ -29,7 +30,7 @@ class Settings(BaseModel):
     tasks: tuple[str, ...] | None = None
     preset: Preset = "quick"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    tune: int = Field(0, ge=0)
+    tune: int = Field(0, ge=0, le=MOST_TRIALS)
     set: dict[str, dict[str, Any]] = {}
     run: dict[str, Any] = {}
     pretrained: str | None = None
@@ -81,6 +82,8 @@ def _shaped(said: Mapping[str, Any], source: str) -> dict[str, Any]:
         else:
             raise unknown(f"setting in {source}", key, [*RUN_KEYS, *(k for k in Settings.model_fields if k != "run")])
     shaped["run"] |= shaped["set"].pop("run", {})
+    if "weights" in shaped["run"]:
+        shaped["run"]["weights"] = weights(shaped["run"]["weights"])
     return shaped
 
 
@@ -90,6 +93,19 @@ def _listed(key: str, value: Any) -> Any:
     if key in ("methods", "tasks") and isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def weights(value: Any) -> Any:
+    """The tasks' weights from text such as "a=1,b=.5"; a mapping is taken as it is."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, str] = {}
+    for part in value.split(","):
+        task, equals, weight = (x.strip() for x in part.partition("="))
+        if not (task and equals and weight) or task in found:
+            raise ConfigError(f"weights are '{value}' (allowed: each task once with a number from 0, like a=1,b=.5)")
+        found[task] = weight
+    return found
 
 
 def seeds(value: Any) -> tuple[int, ...]:

@@ -73,10 +73,22 @@ def resolve(settings: Settings, command: str = "") -> Study:
         "preset": settings.preset,
         "pretrained": pretrained,
     }
-    check_backbone(parse(RunConfig, {**base, "method": "any"}, "the study").backbone)
+    shared: RunConfig = parse(RunConfig, {**base, "method": "any"}, "the study")
+    check_backbone(shared.backbone)
+    _check_weights(shared)
     study = Study(settings, chosen, base, dataset, _device(settings.device), weights, command)
     runs(study)  # every method's options are right, too
     return study
+
+
+def _check_weights(config: RunConfig) -> None:
+    """Weights are of tasks that are trained, not all 0, and for a weighting that takes them."""
+    if unwanted := set(config.weights) - set(config.tasks):
+        raise unknown("task in --weights", min(unwanted), config.tasks)
+    if config.weights and config.weighting != "fixed":
+        raise ConfigError(f"--weights with --weighting {config.weighting}, which sets its own (allowed: fixed)")
+    if set(config.weights) == set(config.tasks) and not any(config.weights.values()):
+        raise ConfigError("--weights are all 0: nothing would be trained (allowed: at least one above 0)")
 
 
 def _open(settings: Settings, data: Mapping[str, Any]) -> Dataset:

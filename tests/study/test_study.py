@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -323,3 +325,36 @@ def test_requests_can_be_sent_to_a_worker():
     assert pickle.loads(pickle.dumps(request)) == request
     assert isinstance(request, runner.Request)
     assert replace(request, threads=3).config == request.config
+
+
+# --- the tasks' weights
+
+
+def test_weights_reach_the_run_and_its_identity_and_none_leave_it_as_it_was():
+    plain, weighted = (study.runs(make(**flags))[0].config for flags in ({}, {"weights": "disc=1,distance=.5"}))
+    assert weighted.weights == {"disc": 1.0, "distance": 0.5} and plain.weights == {}
+    assert weighted.identity() != plain.identity()
+    said = plain.model_dump(mode="json")
+    del said["weights"]  # what a run of before there were weights was named by
+    assert plain.identity() == hashlib.sha256(json.dumps([said], sort_keys=True).encode()).hexdigest()[:10]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"weights": "disk=1"}, "unknown task in --weights 'disk'; did you mean 'disc'?"),
+        ({"weights": "disc"}, "weights are 'disc' (allowed: each task once with a number from 0, like a=1,b=.5)"),
+        ({"weights": "disc=1,disc=2"}, "each task once"),
+        ({"weights": "disc=-1"}, "'weights.disc' is '-1'"),
+        ({"weights": "disc=inf"}, "'weights.disc' is 'inf'"),
+        ({"weights": "disc=0,distance=0"}, "all 0"),
+        ({"weights": "disc=1", "weighting": "dwa"}, "with --weighting dwa, which sets its own (allowed: fixed)"),
+        ({"set": ["run.lr=.inf"]}, "'lr' is inf"),
+        ({"set": ["run.weight_decay=.nan"]}, "'weight_decay' is nan"),
+        ({"tune": "9" * 30}, "'tune' is"),
+    ],
+)
+def test_wrong_weights_and_bounds_are_refused_in_one_line(flags, message):
+    with pytest.raises(MtlbenchError) as caught:
+        make(**{**flags, "set": ["discs.images=24", *flags.get("set", ())]})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
