@@ -135,8 +135,8 @@ BROKEN_DATA = {
     "preset": ("declares", {"presets": {"quick": {"stepps": 3}}}, "preset 'quick' sets 'stepps'"),
     "reference": (
         "declares",
-        {"references": (Reference("paper", "table 1", {"depth": {"rmse": 1.0}}),)},
-        "reference 'paper' has 'rmse' for 'depth'",
+        {"references": (Reference("paper", "table 1", {"depth": {"mae": 1.0}}),)},
+        "reference 'paper' has 'mae' for 'depth'",
     ),
     "val-in-train": ("splits", {"_split": part("train", lambda s, f, st: np.arange(20))}, "'val' and 'train' .* share 2 items"),
     "val-in-train-a": ("splits", {"_split": part("train-a", lambda s, f, st: np.arange(20))}, "'val' and 'train-a'"),
