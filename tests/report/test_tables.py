@@ -37,7 +37,7 @@ def same_tables(before: Path, after: Path) -> None:
 
 
 def test_golden_records_give_exactly_the_golden_tables(tmp_path: Path) -> None:
-    """To renew after a wanted change: python tests/report/synthetic.py --golden, and read the difference."""
+    """To renew after a wanted change: python -m tests.helpers.synthetic --golden, and read the difference."""
     build.write_tables(GOLDEN, tmp_path)
     same_tables(GOLDEN, tmp_path)
 
@@ -187,7 +187,7 @@ def test_one_seed_has_differences_and_no_tests(synthetic: ModuleType, tmp_path: 
 
 def test_the_header_names_budget_and_extra_steps(synthetic: ModuleType, tmp_path: Path) -> None:
     for method in ("single-task", "adashare"):
-        folder = synthetic.run(tmp_path, method, 0, per_image=False, budget="final")
+        folder = synthetic.run(tmp_path, method, 0, per_image=False, budget="final", timed=False)
     record = folder / "record.jsonl"
     *rest, end = record.read_text().splitlines()
     record.write_text("\n".join([*rest, end.replace('"step":1000', '"step":2500')]) + "\n")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mtlbench.records import MetricInfo, Metrics, TaskInfo
 from mtlbench.report.analysis import statistics
+from mtlbench.report.analysis.latency import side_by_side
 from mtlbench.report.analysis.statistics import Paired, Span, Summary
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import Row, Study
@@ -89,6 +90,8 @@ class Aggregate:
     kept_out: dict[Key, str]
     pairs: dict[tuple[str, str], Paired] = field(default_factory=dict)  # all pairs of labels, on the headline
     claims: list[Claim] = field(default_factory=list)
+    timed: str = ""  # where latencies were measured side by side
+    untimed: list[str] = field(default_factory=list)  # why some are missing
     test: TestSet = field(default_factory=TestSet)
 
     def line(self, kind: str) -> Line | None:
@@ -132,6 +135,10 @@ def aggregate(study: Study) -> Aggregate:
     constant = _values(study, _constants(study), lambda run: run.constant)
     result = Aggregate(study, lines, constant, {})
     _relate(result)
+    latencies, result.timed, result.untimed = side_by_side(study)
+    for line in lines:
+        if line.label in latencies:
+            line.costs["latency_ms"] = latencies[line.label]
     return result
 
 
@@ -244,10 +251,10 @@ def paired(metric: MetricInfo | None, a: Series, b: Series) -> Paired:
 def spent(run: ReportedRun) -> dict[str, float | None]:
     """What a run's deployed network and its training cost, by name; 0 stands for "not recorded" where 0 is impossible."""
     found: dict[str, float | None] = {"steps": run.steps or None, "training_flops": run.training_flops or None}
-    found["seconds"] = run.seconds or None
+    found["processor_hours"] = None if run.processor_seconds is None else run.processor_seconds / 3600
     if run.cost is None:
         return found
-    count, macs, latency = run.cost.parameters, run.cost.macs, run.cost.latency
+    count, macs = run.cost.parameters, run.cost.macs
     found |= {"parameters": count.total, "parameters_backbone": count.backbone, "parameters_heads": count.heads}
     found |= {
         "parameters_ratio": count.ratio,
@@ -256,8 +263,6 @@ def spent(run: ReportedRun) -> dict[str, float | None]:
         "flops": run.cost.flops,
     }
     found |= {"macs_own_pass": macs.own_pass or None, "memory": run.cost.peak_memory}
-    if latency is not None:
-        found |= {"latency_ms": latency.median_ms, "latency_low_ms": latency.low_ms, "latency_high_ms": latency.high_ms}
     return found | {f"macs:{task}": value for task, value in macs.each.items()}
 
 

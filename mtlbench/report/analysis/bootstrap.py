@@ -1,6 +1,6 @@
 """How much another test set would change a figure: a bootstrap of test images in blocks, from their kept statistics.
 
-Neighbouring images of a split often show the same scene, so blocks of consecutive images are drawn, not images. All
+Where neighbouring images of a split show one scene, blocks of consecutive images are drawn; else single images. All
 methods and seeds of a study see the same draws, so differences between them are paired. See docs/statistics.md.
 """
 
@@ -30,15 +30,15 @@ ARTEFACT = "test-statistics"
 Draws = NDArray[np.float64]  # (DRAWS,)
 
 
-def block_starts(images: int) -> NDArray[np.int64]:
-    """Where blocks of consecutive images start: n^(1/3) images each, the rate for variances (Hall et al. 1995)."""
-    return np.arange(0, images, max(1, round(images ** (1 / 3))))
+def block_starts(images: int, related: bool = True) -> NDArray[np.int64]:
+    """Where blocks of consecutive images start: n^(1/3) images each, the rate for variances (Hall et al. 1995), or one."""
+    return np.arange(0, images, max(1, round(images ** (1 / 3))) if related else 1)
 
 
 @cache
-def draws(images: int, stream: int = 0) -> NDArray[np.float64]:
+def draws(images: int, stream: int = 0, related: bool = True) -> NDArray[np.float64]:
     """How often each block is drawn: (DRAWS, blocks), the same whenever it is asked for."""
-    blocks = len(block_starts(images))
+    blocks = len(block_starts(images, related))
     generator = np.random.default_rng([20191112, images, stream])
     return generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=DRAWS).astype(np.float64)
 
@@ -57,14 +57,14 @@ def load(path: Path) -> dict[str, dict[str, NDArray[np.float64]]]:
     return tasks
 
 
-def resampled(task: TaskInfo, rows: Mapping[str, NDArray[np.float64]], stream: int = 0) -> Draws:
-    """The task's primary metric in every draw."""
+def resampled(task: TaskInfo, rows: Mapping[str, NDArray[np.float64]], stream: int = 0, related: bool = True) -> Draws:
+    """The task's primary metric in every draw; `related` says whether neighbouring images resemble each other."""
     images = {len(r) for r in rows.values()}
     metric = primary(task)
     if len(images) != 1 or metric is None:
         raise ValueError(f"task '{task.name}' has arrays of different lengths")
     count = images.pop()
-    weights, starts = draws(count, stream), block_starts(count)
+    weights, starts = draws(count, stream, related), block_starts(count, related)
     sums = {name: weights @ np.add.reduceat(r, starts, axis=0) for name, r in rows.items()}
     return np.asarray(summarise_many(task.kind, sums)[metric.name], dtype=np.float64)
 
@@ -114,10 +114,11 @@ def _run(result: Aggregate, run: ReportedRun, found: TestSet) -> dict[Key, Draws
         if metric is None or not rows:
             continue
         own_stream = index if len(result.study.streams) > 1 else 0
-        figures[task.name, metric.name] = resampled(task, rows, own_stream)
+        related = run.neighbours is not False  # older records do not say: wider rather than too narrow
+        figures[task.name, metric.name] = resampled(task, rows, own_stream, related)
         _agree(task, rows, as_float((run.final.get(task.name) or {}).get(metric.name)))
         found.images[task.name] = len(next(iter(rows.values())))
-        found.blocks[task.name] = len(block_starts(found.images[task.name]))
+        found.blocks[task.name] = len(block_starts(found.images[task.name], related))
     return figures
 
 

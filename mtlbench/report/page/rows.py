@@ -103,7 +103,10 @@ def _candidates(run: ReportedRun) -> Iterable[tuple[str, str]]:
 
 def _training(run: ReportedRun) -> Iterable[tuple[str, str]]:
     deployed = f", deployed at {run.deployed_step:,}" if run.deployed_step else ""
-    yield "Training", f"{run.steps:,} steps{deployed}, {duration(run.seconds)}, {si(run.training_flops, 'FLOP')}"
+    clocks = f"{duration(run.seconds)} by the clock"
+    if run.processor_seconds is not None:
+        clocks += f", {duration(run.processor_seconds)} of processor"
+    yield "Training", f"{run.steps:,} steps{deployed}, {clocks}, {si(run.training_flops, 'FLOP')}"
     timing = {clean(k, 20): x for k, v in run.timing.items() if (x := as_float(v)) is not None}
     if (total := sum(timing.values())) > 0:
         yield "Time goes to", ", ".join(f"{k} {100 * x / total:.0f} %" for k, x in timing.items())
@@ -114,11 +117,10 @@ def _training(run: ReportedRun) -> Iterable[tuple[str, str]]:
             f"{si(count.total)} ({si(count.backbone)} backbone, {count.ratio:.3g}×; {si(count.heads)} heads)",
         )
         yield "Compute", f"{si(run.cost.macs.total, 'MAC')} for all tasks"
-        if (latency := run.cost.latency) is not None:
-            yield (
-                "Latency",
-                f"{latency.median_ms:.2f} ms ({latency.low_ms:.2f} to {latency.high_ms:.2f}, {latency.repeats} repeats)",
-            )
+    if (latency := run.latency) is not None:
+        where = f"{latency.threads} threads of {clean(latency.processor or 'an unnamed processor', 60)}"
+        spread = f"{latency.low_ms:.2f} to {latency.high_ms:.2f}, {latency.repeats} repeats, {where}"
+        yield "Latency", f"{latency.median_ms:.2f} ms ({spread}; {clean(latency.time, 30)})"
     if run.artefacts:
         yield "Kept beside the record", clean(", ".join(sorted(run.artefacts.values())), 300)
 

@@ -17,7 +17,7 @@ TITLE = "Cost by number of tasks"
 AXES = (
     ("parameters_backbone", "backbone parameters", ""),
     ("macs", "multiply-adds, all tasks", "MAC"),
-    ("latency_ms", "latency", "ms"),
+    ("training_flops", "training compute", "FLOP"),
 )
 APART = frozenset({"tasks", "data", "steps"})
 
@@ -53,12 +53,12 @@ def _curves(family: list[Aggregate], order: dict[str, int]) -> list[dict[str, An
 
 
 def draw(content: dict[str, Any]) -> Figure:
-    """Parameters, MACs and latency by number of tasks."""
+    """Parameters, MACs and training compute by number of tasks: counts alone, as times of two studies are not comparable."""
     made = style.figure(3.2)
     grid = made.subplots(1, len(AXES))
     for axes, (key, name, unit) in zip(grid, AXES, strict=True):
         every = [v for curve in content["curves"] for _, v in curve.get(key, ())]
-        scale, prefix = style.prefix(every) if key != "latency_ms" else (1.0, "")
+        scale, prefix = style.prefix(every)
         for curve in content["curves"]:
             if curve.get(key):
                 tasks, values = zip(*curve[key], strict=True)

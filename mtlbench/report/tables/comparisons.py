@@ -103,7 +103,8 @@ def over_test_sets(result: Aggregate) -> Table:
         if spans:
             rows.append((label(line), [*cells, Cell(_span(spans.get(DELTA_PRIMARY)))]))
     sizes = "; ".join(
-        f"{t}: {n} images in {result.test.blocks[t]} blocks" for t, n in sorted(result.test.images.items())
+        f"{t}: {n} images" + (f" in {b} blocks" if (b := result.test.blocks[t]) < n else "")
+        for t, n in sorted(result.test.images.items())
     )
     notes = [f"{words.TEST_SET} {sizes}."]
     return Table("test-set", "Uncertainty from the test images", columns, rows, notes)

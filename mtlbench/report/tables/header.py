@@ -16,7 +16,11 @@ SELECTION = {
     "best-val": "best on validation",
     ORACLE: "best-test-oracle: CHOSEN ON THE TEST SPLIT, optimistic by design",
 }
-BUDGET = {"total": "all phases together", "final": "the deployed network's final phase; earlier phases are extra"}
+BUDGET = {
+    "total": "all phases together",
+    "final": "the deployed network's final phase; earlier phases are extra",
+    "compute": "every method spends the training FLOPs that hard sharing spends in them",
+}
 
 
 def title(study: Study) -> str:
@@ -43,7 +47,7 @@ def header(result: Aggregate) -> list[tuple[str, str]]:
         ("Training", _join(config, "preset", "optimizer", "lr", "weight_decay", "schedule", "warmup", "batch_size")),
         ("Weighting", _join(config, "weighting", "precision")),
         ("Tuning", _tuning(study)),
-        ("Device", ", ".join(_machines(study)) or study.device),
+        ("Device", ", ".join(machines(study)) or study.device),
         ("Data", f"fingerprint {study.fingerprint or 'not recorded'}{layout}"),
         ("Commit", _commits(study)),
     ]
@@ -91,7 +95,8 @@ def _commits(study: Study) -> str:
     return ", ".join(found) + changed if found else "unknown"
 
 
-def _machines(study: Study) -> list[str]:
+def machines(study: Study) -> list[str]:
+    """The processors or accelerators that the runs took, the most frequent first."""
     return [f"{study.device} ({clean(name, 60)})" for name in _most(_machine(r.environment) for r in study.runs)]
 
 

@@ -23,6 +23,7 @@ from mtlbench.report.analysis.statistics import ALPHA, EMPTY, Summary, widened
 from mtlbench.report.tables import trials, words
 from mtlbench.report.tables.comparisons import against, over_test_sets, pairs
 from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table
+from mtlbench.report.tables.header import machines
 from mtlbench.report.tables.naming import label, metric_column, metric_name, task_name
 from mtlbench.report.text import as_float, clean
 
@@ -116,12 +117,14 @@ _COSTS = (
     Column("macs", "MACs, all tasks", "", "MAC", None, prefix=True),
     Column("macs_backbone", "backbone MACs", "", "MAC", None, prefix=True),
     Column("macs_own_pass", "MACs, own passes", "", "MAC", None, prefix=True),
-    Column("latency_ms", "latency", "", "ms", None, 1),
+    Column("latency_ms", "latency", "", "ms", None, 2, interval=True),
     Column("memory", "peak memory", "", "B", None, prefix=True),
     Column("steps", "training steps", "", "", None, 0),
     Column("training_flops", "training compute", "", "FLOP", None, prefix=True),
-    Column("hours", "training time", "", "h", None, 2),
+    Column("processor_hours", "processor time", "", "h", None, 2),
 )
+
+_IF_MEASURED = ("latency_ms", "processor_hours")
 
 
 def costs(result: Aggregate) -> Table:
@@ -129,23 +132,18 @@ def costs(result: Aggregate) -> Table:
     measured = {name for line in result.lines for name in line.costs}
     each = [name for t in result.study.tasks if (name := f"macs:{t.name}") in measured]
     own = [Column(name, f"MACs, {clean(name[5:], 30)} alone", "", "MAC", None, prefix=True) for name in each[:6]]
-    columns = [*_COSTS, *own]
+    columns = [c for c in _COSTS if c.key not in _IF_MEASURED or c.key in measured] + own
     rows = []
     for line in result.lines:
         if any(s.n for s in line.costs.values()):
-            rows.append((label(line), [Cell(_cost(line, c.key)) for c in columns]))
-    notes = [words.COST]
+            rows.append((label(line), [Cell(line.costs.get(c.key, EMPTY)) for c in columns]))
+    notes = [words.COST, *([words.LATENCY.format(where=result.timed)] if result.timed else []), *result.untimed]
+    if "processor_hours" in measured:
+        notes.append(words.PROCESSOR.format(where=", ".join(machines(result.study)) or "unknown machines"))
     operators = {clean(o, 60) for r in result.study.runs if r.cost for o in r.cost.uncounted}
     if operators:
         notes.append(f"Operators not counted in MACs: {', '.join(sorted(operators)[:12])}.")
     return Table("cost", "Cost of what would be deployed, and of training it", columns, rows, notes)
-
-
-def _cost(line: Line, key: str) -> Summary:
-    if key != "hours":
-        return line.costs.get(key, EMPTY)
-    s = line.costs.get("seconds", EMPTY)
-    return Summary(s.n, *(x / 3600 for x in (s.mean, s.sd, s.low, s.high)))
 
 
 def differences(result: Aggregate) -> Table:

@@ -25,8 +25,10 @@ UNDECIDED = (
 ORACLE = "best-test-oracle: what was deployed was CHOSEN ON THE TEST SPLIT; these figures are optimistic by design."
 COST = (
     "MACs are multiply-adds for one input. All tasks: shared work counted once. Own passes: every task in a pass of its own, "
-    "as the papers count. Backbone × is relative to one plain backbone. Latency: median, one input, all tasks."
+    "as the papers count. Backbone × is relative to one plain backbone."
 )
+LATENCY = "Latency: median of one input and all tasks with its quartiles, all networks in turns, alone, on {where}."
+PROCESSOR = "Processor time: of all cores together, on {where}."
 SKILL = "Skill: 1 − e / e_constant on the task's primary metric; 0 is the constant predictor, 1 is without error."
 AGAINST = (
     "Gain: positive is better than hard sharing of the same seed, with its 95 % t interval. p: paired t test, corrected by "
@@ -45,5 +47,6 @@ AGAINST_ONE_SEED = "One seed: differences without intervals or tests; they say n
 PUBLISHED = "Published figures stand apart: they were measured in other settings and enter no mean, mark or test here."
 TEST_SET = (
     "What another test set of this size would change: percentile intervals over 1,000 resamples of blocks of neighbouring "
-    "test images, the same blocks for every method; figures of the seeds averaged. It does not contain the spread over seeds."
+    "test images (of single ones where neighbours have nothing to do with each other), the same for every method; figures of "
+    "the seeds averaged. It does not contain the spread over seeds."
 )
