@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mtlbench.errors import ConfigError, unknown
+from mtlbench.errors import ConfigError, short, unknown
 
 Selection = Literal["last", "best-val", "best-test-oracle"]
 Preset = Literal["quick", "standard", "paper"]
@@ -80,4 +80,4 @@ def parse(model: type[BaseModel], values: dict[str, Any], what: str) -> Any:
             raise unknown(
                 f"{where} of {what}", first["input"], re.findall("'([^']+)'", first["ctx"]["expected"])
             ) from error
-        raise ConfigError(f"{what}: '{where}' is {first.get('input')!r}: {first['msg']}") from error
+        raise ConfigError(f"{what}: '{where}' is {short(repr(first.get('input')))}: {first['msg']}") from error

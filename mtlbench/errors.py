@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
+def short(text: str, most: int = 80) -> str:
+    """A text that may be very long, cut: what somebody gave, inside a message."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 class MtlbenchError(Exception):
     """Root of the tree; the command line prints it as one line and exits with 2."""
 
@@ -59,6 +64,7 @@ class Diverged(MtlbenchError):
 def unknown(what: str, given: str, allowed: Iterable[str]) -> UnknownName:
     """The error for an unknown name: what was given, the nearest match, and all that is allowed."""
     names = sorted(allowed)
+    given = short(given)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return UnknownName(f"unknown {what} '{given}'{hint} (allowed: {', '.join(names) or 'none'})")
@@ -66,5 +72,8 @@ def unknown(what: str, given: str, allowed: Iterable[str]) -> UnknownName:
 
 def one_line(error: BaseException) -> str:
     """An exception as one line: its type unless it is ours, and its text without line breaks."""
-    text = printable(str(error))
+    try:
+        text = printable(str(error))
+    except Exception:  # a plug-in's exception may be broken, too
+        text = "its text cannot be shown"
     return text if isinstance(error, MtlbenchError) else f"{type(error).__name__}: {text}"

@@ -38,7 +38,7 @@ def load(kind: Kind, spec: str) -> Any:
             raise unknown(kind.removesuffix("s").replace("dataset", "data set"), spec, _entries(kind))
         try:
             return _entries(kind)[spec].load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{kind} entry point '{spec}' cannot be loaded: {one_line(error)}") from error
     place, _, attribute = spec.rpartition(":")
     module = _from_file(place) if place.endswith(".py") else _from_module(place)
@@ -51,7 +51,7 @@ def load(kind: Kind, spec: str) -> Any:
 def _from_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"cannot import '{name}': {one_line(error)}") from error
 
 
@@ -70,7 +70,7 @@ def _from_file(path: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pydantic look their module up by name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginError(f"cannot import '{path}': {one_line(error)}") from error
     return module

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"errors", "seeding"},
+    {"given"},
     {"config", "plugins", "records"},
     {"tasks"},
     {"backbones", "data", "report"},

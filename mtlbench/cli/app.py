@@ -1,6 +1,6 @@
 """The command line: parse, call, print. Everything heavy is imported by the command that needs it.
 
-Exit codes: 0 all well, 1 some run failed, 2 the command or configuration is wrong (one line says what), 130 stopped.
+How a command ends, and with which exit code, is `guard`'s affair.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from typer.core import TyperGroup
 
 import mtlbench
 from mtlbench.cli import check, cost, listing, network, report, run
-from mtlbench.errors import MtlbenchError, one_line, unknown
+from mtlbench.cli.guard import complain, guarded
+from mtlbench.errors import one_line, unknown
+from mtlbench.given import whole
+
+COMPLETING = "_MTLBENCH_COMPLETE"
 
 
 class Commands(TyperGroup):
@@ -62,20 +66,24 @@ app.command()(network.predict)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (the process's by default) and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    command = typer.main.get_command(app)
+    if COMPLETING in os.environ:  # the shell asks for completions; typer answers and ends the process
+        command.main(prog_name="mtlbench", complete_var=COMPLETING)
+    return guarded(lambda: _called(command, given))
+
+
+def _called(command: Any, given: list[str]) -> object:
+    """A command line carried out. Not by the command's own `main`, which ends the process on what it cannot write."""
     try:
-        code = app(args=_optional_value(given), prog_name="mtlbench", standalone_mode=False, obj=given)
-    except MtlbenchError as error:
-        return _complain(one_line(error))
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `mtlbench list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        wanted = _optional_value([whole(a) for a in given])
+        with command.make_context("mtlbench", wanted, obj=given) as context:
+            return command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _complain(_usage(error))
-    return code if isinstance(code, int) else 0
+        return complain(_usage(error))
 
 
 def _optional_value(arguments: Sequence[str]) -> list[str]:
@@ -95,8 +103,3 @@ def _usage(error: Any) -> str:
         return one_line(unknown(f"option of '{context.command_path}'", str(name), [*options, "--help"]))
     where = f"{context.command_path}: " if context is not None else ""
     return where + " ".join(error.format_message().split())
-
-
-def _complain(line: str) -> int:
-    print(f"mtlbench: {line}", file=sys.stderr)
-    return 2

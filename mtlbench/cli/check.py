@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtlbench.errors import ConfigError
+from mtlbench.given import path
 
 if TYPE_CHECKING:
     from mtlbench.checks import Finding
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 def check(
     method: Annotated[
-        str | None, typer.Argument(help="A method's name, file.py:Class or package.module:Class.")
+        str | None, typer.Argument(metavar="METHOD", help="A method's name, file.py:Class or package.module:Class.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Check a data set instead: its name, or file.py:Class.")] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Where the data set lies on disk.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="name.option=value; many times.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Check a data set instead: its name, or file.py:Class.")
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(metavar="DIR", help="Where the data set lies on disk.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="X.Y=V", help="name.option=value; many times.")
+    ] = None,
 ) -> int:
     """The contract battery: does a method, or a data set, keep every promise the harness relies on?"""
     if (method is None) == (dataset is None):
@@ -42,7 +47,7 @@ def _method_findings(method: str, given: list[str] | None) -> Sequence[Finding]:
     (entry,) = entries(settings)
     from mtlbench import checks
 
-    return checks.battery(method, settings.set.get(entry.name, {}))
+    return checks.battery(entry.spec, settings.set.get(entry.name, {}))
 
 
 def _dataset_findings(dataset: str, data_dir: str | None, given: list[str] | None) -> Sequence[Finding]:
@@ -57,6 +62,7 @@ def _dataset_findings(dataset: str, data_dir: str | None, given: list[str] | Non
 
 def data_check(folder: Annotated[str, typer.Argument(metavar="DIR", help="A data set's folder.")]) -> int:
     """What lies in a folder: layout, counts, ranges, problems."""
+    folder = path(folder, "DIR")
     if not Path(folder).is_dir():
         raise ConfigError(f"no folder '{folder}' (a data set's folder is expected)")
     from mtlbench.data import inspect

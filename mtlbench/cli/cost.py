@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtlbench.errors import ConfigError, PluginError, one_line, unknown
+from mtlbench.errors import ConfigError, PluginError, one_line, short, unknown
+from mtlbench.given import bounded
 
 if TYPE_CHECKING:
     from mtlbench.backbones import Architecture
@@ -17,23 +18,30 @@ if TYPE_CHECKING:
     from mtlbench.study.study import Entry
     from mtlbench.tasks import Task
 
+MOST_PIXELS = 16384  # a side
 HEADER = ("method", "backbone M", "ratio", "heads M", "total M", "GMAC", "GMAC backbone", "own passes", "ms", "MiB")
 
 
 def cost(
-    methods: Annotated[str, typer.Option(help="all, or names and file.py:Class, separated by commas.")] = "all",
-    backbone: Annotated[str, typer.Option(help="The network every method shares parts of.")] = "resnet18",
-    width: Annotated[float, typer.Option(help="Times the backbone's channels.")] = 1.0,
-    head: Annotated[int, typer.Option(help="Hidden channels of dense heads.")] = 128,
-    image_size: Annotated[str, typer.Option(help="Side in pixels, or HEIGHTxWIDTH.")] = "224",
-    length: Annotated[int | None, typer.Option(help="Characters of a text, for text backbones.")] = None,
+    methods: Annotated[
+        str, typer.Option(metavar="A,B", help="all, or names and file.py:Class, separated by commas.")
+    ] = "all",
+    backbone: Annotated[
+        str, typer.Option(metavar="NAME", help="The network every method shares parts of.")
+    ] = "resnet18",
+    width: Annotated[float, typer.Option(metavar="W", help="Times the backbone's channels.")] = 1.0,
+    head: Annotated[int, typer.Option(metavar="N", help="Hidden channels of dense heads.")] = 128,
+    image_size: Annotated[str, typer.Option(metavar="SIZE", help="Side in pixels, or HEIGHTxWIDTH.")] = "224",
+    length: Annotated[int | None, typer.Option(metavar="N", help="Characters of a text, for text backbones.")] = None,
     tasks: Annotated[
-        str, typer.Option(help="Tasks as kind or kind:channels, separated by commas.")
+        str, typer.Option(metavar="A,B", help="Tasks as kind or kind:channels, separated by commas.")
     ] = "segmentation,normals,depth",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="method.option=value; many times.")] = None,
-    preset: Annotated[str, typer.Option(help="quick, standard or paper.")] = "quick",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="X.Y=V", help="method.option=value; many times.")
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="quick, standard or paper.")] = "quick",
     latency: Annotated[bool, typer.Option("--latency/--no-latency", help="Measure the time of a pass.")] = True,
-    threads: Annotated[int | None, typer.Option(help="Threads of a pass.")] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads of a pass.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Parameters, multiply-adds, latency and memory of every method's deployed network.
@@ -46,6 +54,8 @@ def cost(
     from mtlbench.study.settings import gather
     from mtlbench.study.study import check_backbone, entries
 
+    bounded("--threads", 1 if threads is None else threads, 1, 1024)
+    bounded("--length", 16 if length is None else length, 16, 2**20)
     settings = gather({"methods": methods, "set": set_, "preset": preset, "backbone": backbone})
     check_backbone(backbone)
     wanted = parse_tasks(tasks)
@@ -71,10 +81,12 @@ def _architecture(backbone: str, width: float, head: int, shape: tuple[int, ...]
 
 def image_sides(text: str) -> tuple[int, int]:
     """Text like "224" or "256x512" as (height, width); ConfigError for anything else or less than 16."""
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    match = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", text)
     sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if min(sides) < 16:
-        raise ConfigError(f"image size is '{text}' (allowed: pixels from 16, like 224 or 256x512)")
+    if not 16 <= min(sides) <= max(sides) <= MOST_PIXELS:
+        raise ConfigError(
+            f"image size is '{short(text)}' (allowed: pixels from 16 to {MOST_PIXELS}, like 224 or 256x512)"
+        )
     return sides
 
 
@@ -89,8 +101,10 @@ def parse_tasks(text: str) -> list[Task]:
         name, colon, count = part.strip().partition(":")
         if name not in KINDS:
             raise unknown("task kind", name, KINDS)
-        if not (count.isdecimal() if colon else name in channels):
-            raise ConfigError(f"task '{part}' has no channels (allowed: {name}:CHANNELS with a whole number from 1)")
+        if not (re.fullmatch("0*[1-9][0-9]{0,4}", count) if colon else name in channels):
+            raise ConfigError(
+                f"task '{short(part)}' has no channels (allowed: {name}:CHANNELS with a whole number from 1 to 99999)"
+            )
         if name in found:
             raise ConfigError(f"task '{name}' is named twice in '{text}'")
         found[name] = Task(name, name, int(count) if colon else channels[name])

@@ -12,7 +12,9 @@ WHAT = ("methods", "datasets", "backbones", "presets")
 
 
 def list_(
-    what: Annotated[str | None, typer.Argument(help="methods, datasets, backbones or presets; all by default.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="WHAT", help="methods, datasets, backbones or presets; all by default.")
+    ] = None,
 ) -> int:
     """What is registered, one line each."""
     if what is not None and what not in WHAT:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtlbench.errors import ConfigError
+from mtlbench.given import bounded, path
 
 if TYPE_CHECKING:
     from mtlbench.report.report import Report
@@ -16,15 +17,20 @@ PLAIN_WIDTH = 200  # characters of a table that no terminal limits
 
 
 def report(
-    results: Annotated[str, typer.Argument(help="A results folder.")] = "results",
-    out: Annotated[str | None, typer.Option(help="Where tables and figures go; beside the records by default.")] = None,
-    max_params: Annotated[str | None, typer.Option(help="Recommend within such as 1.5x or 20M.")] = None,
-    max_macs: Annotated[str | None, typer.Option(help="Recommend within such as 2x or 20G.")] = None,
-    max_latency: Annotated[str | None, typer.Option(help="Recommend within such as 50ms.")] = None,
+    results: Annotated[str, typer.Argument(metavar="RESULTS", help="A results folder.")] = "results",
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where tables and figures go; beside the records by default.")
+    ] = None,
+    max_params: Annotated[
+        str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 1.5x or 20M.")
+    ] = None,
+    max_macs: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 2x or 20G.")] = None,
+    max_latency: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 50ms.")] = None,
 ) -> int:
     """Tables, figures and a page from records alone; with limits, also the best method within them."""
+    results = path(results, "RESULTS")
     _folder(results, "records")
-    written = write_report(results, out or results)
+    written = write_report(results, results if out is None else path(out, "--out"))
     if max_params or max_macs or max_latency:
         from mtlbench.report.recommend import recommend
 
@@ -51,17 +57,20 @@ def write_report(results: str, out: str) -> Report:
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A results folder, or FOLDER@COMMIT.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
-    tolerance: Annotated[float, typer.Option(help="Percent a metric may fall where one seed tests none.")] = 10.0,
+    tolerance: Annotated[
+        float, typer.Option(metavar="PERCENT", help="How much a metric may fall where one seed tests none.")
+    ] = 10.0,
 ) -> int:
     """What changed between two results folders, with intervals; exit code 1 where something became worse."""
     from mtlbench.report import compare
 
-    found = compare.compare(first, second, tolerance)
+    bounded("--tolerance", tolerance, 0, 1e6)
+    found = compare.compare(path(first, "A"), path(second, "B"), tolerance)
     print(found.text())
     return 1 if found.regressed else 0
 
 
-def _folder(path: str, inside: str) -> None:
-    if not (Path(path) / inside).is_dir():
-        hint = "no such folder" if not Path(path).exists() else f"it has no folder '{inside}'"
-        raise ConfigError(f"'{path}' holds no results: {hint} (a folder that `mtlbench run --out` wrote is expected)")
+def _folder(folder: str, inside: str) -> None:
+    if not (Path(folder) / inside).is_dir():
+        hint = "no such folder" if not Path(folder).exists() else f"it has no folder '{inside}'"
+        raise ConfigError(f"'{folder}' holds no results: {hint} (a folder that `mtlbench run --out` wrote is expected)")

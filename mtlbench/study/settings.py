@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from mtlbench.config import Preset, RunConfig, parse
-from mtlbench.errors import ConfigError, unknown
+from mtlbench.errors import ConfigError, short, unknown
+from mtlbench.given import DIGITS, parse_yaml, path, read_yaml, spec
 
 FIXED = ("method", "options", "dataset", "data", "tasks", "preset", "seed", "role", "pretrained")
 """Keys of RunConfig that are decided by other settings; the rest can be set as `run.key`."""
 RUN_KEYS = tuple(k for k in RunConfig.model_fields if k not in FIXED)
+PATHS = ("data_dir", "out", "pretrained")
+SPECS = ("methods", "dataset", "backbone", "weighting")
 MOST_SEEDS = 10_000
 MOST_TRIALS = 1000
 
@@ -35,8 +36,8 @@ class Settings(BaseModel):
     run: dict[str, Any] = {}
     pretrained: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int | None = Field(None, ge=1)
-    threads: int | None = Field(None, ge=1)
+    workers: int | None = Field(None, ge=1, le=1024)
+    threads: int | None = Field(None, ge=1, le=1024)
     out: str = "results"
     force: bool = False
 
@@ -58,14 +59,11 @@ def gather(flags: Mapping[str, Any], file: str | None = None) -> Settings:
 
 
 def _read(file: str) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration '{file}': {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the configuration '{file}' is no valid YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(path(file, "--config"), f"the configuration '{file}'")
     if not isinstance(data, dict):
-        raise ConfigError(f"the configuration '{file}' holds {data!r} (a mapping like 'methods: all' is expected)")
+        raise ConfigError(
+            f"the configuration '{file}' holds {short(repr(data))} (a mapping like 'methods: all' is expected)"
+        )
     return {str(k).replace("-", "_"): v for k, v in data.items()}
 
 
@@ -74,7 +72,7 @@ def _shaped(said: Mapping[str, Any], source: str) -> dict[str, Any]:
     shaped: dict[str, Any] = {"run": {}, "set": {}}
     for key, value in said.items():
         if key in RUN_KEYS:
-            shaped["run"][key] = value
+            shaped["run"][key] = _listed(key, value)
         elif key == "set":
             shaped["set"] = _assignments(value, source)
         elif key in Settings.model_fields and key != "run":
@@ -88,10 +86,15 @@ def _shaped(said: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def _listed(key: str, value: Any) -> Any:
+    """A setting as the model wants it: lists split, paths and the files of plug-ins with `~` and variables filled in."""
     if key == "seeds":
         return seeds(value)
     if key in ("methods", "tasks") and isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        value = tuple(part.strip() for part in value.split(",") if part.strip())
+    if key in PATHS and isinstance(value, str):
+        return value if (key, value) == ("pretrained", "imagenet") else path(value, key)
+    if key in SPECS:
+        return spec(value) if isinstance(value, str) else _each(spec, value)
     return value
 
 
@@ -108,17 +111,28 @@ def weights(value: Any) -> Any:
     return found
 
 
+def _each(change: Callable[[str], str], values: Any) -> Any:
+    if not isinstance(values, list | tuple):
+        return values
+    return tuple(change(v) if isinstance(v, str) else v for v in values)
+
+
 def seeds(value: Any) -> tuple[int, ...]:
     """Seeds from a number, a list, or text such as "0,1,2" or "0-4"."""
     parts = value if isinstance(value, list | tuple) else str(value).split(",")
     found: list[int] = []
     for part in map(str, parts):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(rf"\s*(\d{{1,{DIGITS}}})(?:-(\d{{1,{DIGITS}}}))?\s*", part, re.ASCII)
         if match is None:
-            raise ConfigError(f"seeds are '{value}' (allowed: whole numbers from 0, like 0,1,2 or 0-4)")
+            long = f" of up to {DIGITS} digits" if len(part) > DIGITS else ""
+            raise ConfigError(
+                f"seeds are '{short(str(value))}' (allowed: whole numbers from 0{long}, like 0,1,2 or 0-4)"
+            )
         first, last = int(match[1]), int(match[2] or match[1])
-        if last - first >= MOST_SEEDS:
-            raise ConfigError(f"seeds '{part}' are {last - first + 1} (allowed: up to {MOST_SEEDS})")
+        count = len(found) + last - first + 1
+        if last < first or count > MOST_SEEDS:
+            allowed = f"up to {MOST_SEEDS} seeds, the first of a range not above its last"
+            raise ConfigError(f"seeds '{short(str(value))}' are {max(0, count)} (allowed: {allowed})")
         found += range(first, last + 1)
     return tuple(found)
 
@@ -129,20 +143,24 @@ def _assignments(value: Any, source: str) -> dict[str, dict[str, Any]]:
     if isinstance(value, Mapping):
         for owner, options in value.items():
             if not isinstance(options, Mapping):
-                raise ConfigError(f"'set' in {source}: '{owner}' is {options!r} (a mapping of options is expected)")
+                raise ConfigError(
+                    f"'set' in {source}: '{owner}' is {short(repr(options))} (a mapping of options is expected)"
+                )
             nested[str(owner)] = dict(options)
         return nested
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"'set' in {source} is {value!r} (a mapping of owners to options is expected)")
-    for text in value:
-        name, equals, given = str(text).partition("=")
+        raise ConfigError(f"'set' in {source} is {short(repr(value))} (a mapping of owners to options is expected)")
+    for text in map(str, value):
+        name, equals, given = text.partition("=")
         owner, dot, option = name.strip().rpartition(".")
         if not (equals and dot and owner and option):
-            raise ConfigError(f"--set '{text}' (allowed: method.option=value, dataset.option=value or run.key=value)")
+            raise ConfigError(
+                f"--set '{short(text)}' (allowed: method.option=value, dataset.option=value or run.key=value)"
+            )
         try:
-            nested.setdefault(owner, {})[option] = yaml.safe_load(given)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set '{text}': '{given}' is no YAML value") from error
+            nested.setdefault(owner, {})[option] = parse_yaml(given, f"'{short(given)}'")
+        except ConfigError as error:
+            raise ConfigError(f"--set '{short(text)}': {error}") from error
     return nested
 
 

@@ -72,7 +72,7 @@ def test_values_of_set_are_yaml(text, value):
         ("set: {adashare: 3}", "'adashare' is 3"),
         ("set: 3", "'set' in '{file}' is 3"),
         ("- a\n- b", "a mapping like 'methods: all' is expected"),
-        ("a: [", "is no valid YAML"),
+        ("a: [", "is not valid YAML"),
         ("seeds: x", "seeds are 'x'"),
         ("seeds: 0-99999999", "allowed: up to 10000"),
         ("preset: quikc", "unknown preset of the study 'quikc'; did you mean 'quick'?"),

@@ -1,0 +1,48 @@
+"""The command line as a whole: names, help, version."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.command import refused, run
+
+WRONG = [
+    (["rnu"], "unknown command 'rnu'; did you mean 'run'?"),
+    (["data", "chekc"], "unknown command 'chekc'; did you mean 'check'?"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[" ".join(a)[-60:] for a, _ in WRONG])
+def test_what_is_wrong_is_said_in_one_line_with_exit_code_2(capsys, tmp_path, arguments, message):
+    (tmp_path / "a-file").write_text("")
+    assert message in refused(capsys, *arguments)
+    assert {p.name for p in tmp_path.iterdir()} == {"a-file"}  # nothing written, nothing lost
+
+
+def test_no_argument_is_help_and_help_needs_no_torch(capsys):
+    code, out, _ = run(capsys)
+    assert code == 0
+    for command in ("run", "report", "compare", "list", "check", "data", "cost", "export", "predict"):
+        assert f"\u2502 {command} " in out
+
+
+def test_version(capsys):
+    import mtlbench
+
+    assert run(capsys, "--version") == (0, f"mtlbench {mtlbench.__version__}\n", "")
+
+
+LIGHT = """
+import sys
+from mtlbench.cli.app import main
+for arguments in ([], ["run", "--help"], ["list", "--help"], ["run", "--stepz"], ["report", "nowhere"]):
+    main(arguments)
+assert "torch" not in sys.modules, "torch was imported"
+assert "pandas" not in sys.modules, "pandas was imported"
+"""
+
+
+def test_help_and_usage_errors_are_answered_without_torch():
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
