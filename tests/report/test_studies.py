@@ -99,6 +99,28 @@ def test_tuned_learning_rates_do_not_split_a_study(run: Any, tmp_path: Path) -> 
     assert "lr" not in study.config
 
 
+def test_no_weights_of_ones_own_are_the_data_sets(run: Any, tmp_path: Path) -> None:
+    """Records of before there were weights, and those that say there are none, are one study; other weights are another."""
+    run("nddr", 0)
+    run("mtan", 0, weights={}, also=["best-val"])
+    assert len(studies(tmp_path)) == 1
+    run("mtan", 0, weights={"depth": 3.0}, name="heavier")
+    assert sorted(s.apart for s in studies(tmp_path)) == ["weights.depth -", "weights.depth 3.0"]
+
+
+def test_tuned_weights_and_dropout_do_not_split_a_study(run: Any, tmp_path: Path) -> None:
+    """Trials may be shorter, and may hold more out for validation, than the runs they were for."""
+    run("nddr", 0, weights={"depth": 3.0})
+    run("mtan", 0, dropout=0.2)
+    run("nddr", 99, role="tune", steps=100, evaluations=1, data={"val_fraction": 0.3}, weights={"depth": 1.0})
+    (study,) = studies(tmp_path)
+    assert labels(study) == ["mtan", "nddr"]
+    assert len(study.trials) == 1
+    assert not {"weights", "dropout"} & set(study.config)
+    run("nddr", 0, name="other", weights={"depth": 1.0})
+    assert labels(studies(tmp_path)[0]) == ["mtan", "nddr (weights.depth=1.0)", "nddr (weights.depth=3.0)"]
+
+
 def test_a_budget_control_is_a_labelled_row_of_its_study(run: Any, tmp_path: Path) -> None:
     for seed in (0, 1):
         run("hard-sharing", seed)

@@ -24,8 +24,10 @@ def table(some: ReportedRun, trials: list[dict[str, Any]]) -> Table:
     runs = []
     for trial in trials:
         config = {**some.config, "lr": trial.get("lr", 0.1), "weight_decay": 1e-4, "options": trial.get("options", {})}
+        config |= trial.get("more", {})
         method, status = trial.get("method", "nddr"), trial.get("status", "finished")
         known = {"method": method, "status": status, "validation": trial["score"], "trial": trial["trial"]}
+        known["seed"] = trial.get("seed", 99)
         runs.append(replace(some, role="tune", config=config, **known))
     result: Any = SimpleNamespace(study=SimpleNamespace(trials=runs))
     return tuning(result)
@@ -53,7 +55,8 @@ def test_failed_trials_have_no_score(some: ReportedRun) -> None:
 
 
 def test_units_stand_only_where_a_method_has_them(some: ReportedRun) -> None:
-    trials = [{"trial": 0, "score": 0.1}, {"trial": 0, "score": 0.2, "method": "mtan", "options": {"units_lr": 10.0}}]
+    units = [{"trial": i, "score": i / 10, "method": "mtan", "options": {"units_lr": 9.0 + i}} for i in range(2)]
+    trials = [{"trial": 0, "score": 0.1}, *units]
     found = table(some, trials)
     assert found.columns[-1].key == "units_lr"
     assert [(name, said(cells)[-1]) for name, cells in found.rows] == [("mtan", "10"), ("nddr", "–")]
@@ -67,3 +70,31 @@ def test_long_curves_show_powers_of_two_and_the_end(some: ReportedRun) -> None:
 
 def test_no_tuning_no_rows(some: ReportedRun) -> None:
     assert not table(some, []).rows
+
+
+def test_whatever_trials_differ_in_is_said(some: ReportedRun) -> None:
+    """Task weights, dropout and a method's own knob: a column each; what stays the same has none."""
+    trials = [
+        {"trial": 0, "score": 0.1, "options": {"knob": 1, "same": 2}},
+        {
+            "trial": 1,
+            "score": 0.2,
+            "options": {"knob": 3, "same": 2},
+            "more": {"weights": {"depth": 0.5}, "dropout": 0.2},
+        },
+    ]
+    found = table(some, trials)
+    assert [c.key for c in found.columns[2:]] == ["lr", "weight_decay", "dropout", "knob", "weights.depth"]
+    assert said(found.rows[0][1])[4:] == ["0.2", "3", "0.5"]
+
+
+def test_a_trial_of_several_seeds_counts_by_their_mean(some: ReportedRun) -> None:
+    """.5 on one seed and .1 on the other is .3; where one of them failed, the trial has no score."""
+    trials = [
+        {"trial": 0, "score": 0.5, "seed": 1000},
+        {"trial": 0, "score": 0.1, "seed": 1001},
+        {"trial": 1, "score": 0.4, "lr": 0.7},
+        {"trial": 2, "score": 0.9, "seed": 1000},
+        {"trial": 2, "score": None, "status": "diverged", "seed": 1001},
+    ]
+    assert said(table(some, trials).rows[0][1]) == [pytest.approx(0.3), 0.4, 0.4, "0.7", "0.0001"]

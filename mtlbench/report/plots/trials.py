@@ -19,8 +19,8 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     """A curve a method; None where none has two trials."""
     looks = {line.row.method: order[line.label] for line in reversed(result.lines)}
     curves: list[dict[str, Any]] = []
-    for name, runs in sorted(trials(result).items()):
-        points = [(i, x) for i, x in enumerate(best_so_far(runs), 1) if style.usable(x)]
+    for name, tried in sorted(trials(result).items()):
+        points = [(i, x) for i, x in enumerate(best_so_far(tried), 1) if style.usable(x)]
         if points and name in looks:
             curves.append({"label": clean(name, 60), "look": looks[name], "points": points})
     curves.sort(key=lambda c: c["look"])
@@ -43,8 +43,8 @@ def draw(content: dict[str, Any]) -> Figure:
             **style.look(curve["look"]),
         )
     axes.set_xlabel("trials")
-    axes.set_ylabel("best mean skill, validation")
+    axes.set_ylabel("best score, validation")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    style.caption(made, "Tuning", "single runs on a seed outside the study; marker: the trial that was chosen")
+    style.caption(made, "Tuning", "on seeds outside the study; marker: the trial that was chosen")
     style.legend(made, axes)
     return made

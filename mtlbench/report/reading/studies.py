@@ -17,9 +17,11 @@ from mtlbench.records import TaskInfo
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.text import as_float, clean, slug
 
-VARYING = frozenset({"method", "options", "seed", "role"})  # what may differ inside a study
-TUNED = frozenset({"lr", "weight_decay"})  # chosen for each method where a tuning stage ran
+VARYING = frozenset({"method", "options", "seed", "role", "also"})  # what may differ inside a study
+TUNED = frozenset({"lr", "weight_decay", "dropout", "weights"})  # chosen for each method where a tuning stage ran
 EXTENT = frozenset({"steps"})  # in which a budget control differs from its study
+# in which trials may differ from the study they were for: they are shorter, see validation alone, and more of it
+TRIALS = TUNED | EXTENT | {"evaluations", "selection", "data", "fingerprint"}
 ORACLE = "best-test-oracle"
 # what tells studies apart in a title, tried in this order before any other setting
 FIRST_TOLD = (
@@ -96,7 +98,7 @@ def studies(runs: Iterable[ReportedRun]) -> list[Study]:
     trials: dict[str, list[ReportedRun]] = defaultdict(list)
     for run in ordered:
         if run.role == "tune":
-            trials[_key(run, TUNED)].append(run)
+            trials[_key(run, TRIALS)].append(run)
     groups: dict[str, list[ReportedRun]] = defaultdict(list)
     for run in ordered:
         if run.role == "study":
@@ -108,7 +110,7 @@ def studies(runs: Iterable[ReportedRun]) -> list[Study]:
         if run.role == "control":
             for key in homes.get(_key(run, EXTENT | TUNED)) or [_study_key(run, trials)]:
                 groups[key].append(run)
-    found = [_study(key, group, trials.get(_key(group[0], TUNED), [])) for key, group in groups.items()]
+    found = [_study(key, group, trials.get(_key(group[0], TRIALS), [])) for key, group in groups.items()]
     _tell_apart(found)
     return sorted(found, key=lambda s: s.name)
 
@@ -138,21 +140,32 @@ def _distinguishing(study: Study) -> dict[str, str]:
 
 
 def _study_key(run: ReportedRun, trials: Mapping[str, list[ReportedRun]]) -> str:
-    """What its study agrees on. After a tuning stage learning rate and weight decay are each method's own."""
-    return _key(run, TUNED) if trials and trials.get(_key(run, TUNED)) else _key(run)
+    """What its study agrees on. After a tuning stage what was tuned is each method's own."""
+    return _key(run, TUNED) if trials and trials.get(_key(run, TRIALS)) else _key(run)
+
+
+def _agreed(run: ReportedRun, without: frozenset[str]) -> dict[str, Any]:
+    """Its configuration but for these; empty weights are the data set's own, as in records of before there were others."""
+    own = VARYING | without
+    return {k: v for k, v in run.config.items() if k not in own and (v or k != "weights")}
 
 
 def _key(run: ReportedRun, without: frozenset[str] = frozenset()) -> str:
-    config = {k: v for k, v in run.config.items() if k not in VARYING | without}
+    config = _agreed(run, without)
+    if "data" in without:
+        config["data"] = {k: v for k, v in _mapping(run.config.get("data")).items() if k != "val_fraction"}
     metrics = [(t.name, t.kind, t.channels, [(m.name, m.higher) for m in t.metrics]) for t in run.tasks]
-    data = [config, metrics, run.streams, run.device, run.fingerprint]
+    data = [config, metrics, run.streams, run.device, "" if "fingerprint" in without else run.fingerprint]
     return json.dumps(data, sort_keys=True, default=str)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _study(key: str, group: list[ReportedRun], trials: list[ReportedRun]) -> Study:
     first = next((r for r in group if r.role == "study"), group[0])
-    own = VARYING | TUNED if trials else VARYING
-    config = {k: v for k, v in first.config.items() if k not in own}
+    config = _agreed(first, TUNED if trials else frozenset())
     seeds = sorted({r.seed for r in group if r.role == "study"} or {r.seed for r in group})
     common = (_name(first, key), config, first.tasks, first.streams, first.device, first.fingerprint)
     study = Study(*common, [], seeds, group, trials)
@@ -171,7 +184,7 @@ def _name(run: ReportedRun, key: str) -> str:
 def _rows(group: list[ReportedRun], seeds: list[int], warnings: list[str]) -> list[Row]:
     grouped: dict[tuple[str, ...], list[ReportedRun]] = defaultdict(list)
     for run in group:
-        own = [run.config.get(k) for k in sorted(TUNED | (EXTENT if run.role == "control" else frozenset()))]
+        own = [run.config.get(k) or None for k in sorted(TUNED | (EXTENT if run.role == "control" else frozenset()))]
         own += [run.control_of, run.control_kind]
         grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
     labels = _labels({key: runs[0] for key, runs in sorted(grouped.items())})
@@ -210,8 +223,8 @@ def _labels(firsts: Mapping[tuple[str, ...], ReportedRun]) -> dict[tuple[str, ..
     """A label for each row: the method, and the options in which it differs from its other rows."""
     labels: dict[tuple[str, ...], str] = {}
     for key, run in firsts.items():
-        flat = dict(_settings(run))
-        others = [dict(_settings(o)) for k, o in firsts.items() if k[:2] == key[:2] and k != key]
+        flat = dict(settings(run))
+        others = [dict(settings(o)) for k, o in firsts.items() if k[:2] == key[:2] and k != key]
         names = sorted({n for o in others for n in {*o, *flat} if o.get(n) != flat.get(n)})
         told = ", ".join(f"{clean(n, 40)}={clean(flat.get(n, '-'), 40)}" for n in names)
         label = clean(run.method, 60) + (f" ({told})" if told else "")
@@ -230,9 +243,10 @@ def _control(run: ReportedRun) -> str:
     return f"{told}, {steps:,.0f} steps" if steps else told
 
 
-def _settings(run: ReportedRun) -> Iterator[tuple[str, Any]]:
+def settings(run: ReportedRun) -> Iterator[tuple[str, Any]]:
+    """What a method's rows and trials differ in, by dotted name: its options, and what is tuned."""
     yield from flatten(run.options)
-    yield from ((k, run.config.get(k)) for k in sorted(TUNED))
+    yield from flatten({k: v for k in sorted(TUNED) if (v := run.config.get(k)) or k != "weights"})
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

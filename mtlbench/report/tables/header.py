@@ -82,7 +82,11 @@ def _targets(study: Study) -> str:
 def _tuning(study: Study) -> str:
     if not study.trials:
         return "none"
-    return f"learning rate and weight decay of each method chosen on validation, {len(study.trials)} trials in all"
+    steps = sorted({x for r in study.trials if (x := as_float(r.config.get("steps")))})
+    short = f" of {' to '.join(number(s, 0) for s in sorted({steps[0], steps[-1]}))} steps" if steps else ""
+    return (
+        f"the settings of each method chosen on validation, {len(study.trials)} trials{short} in all (table of tuning)"
+    )
 
 
 def _join(config: Mapping[str, Any], *names: str) -> str:

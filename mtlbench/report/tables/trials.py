@@ -4,34 +4,66 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.analysis.statistics import EMPTY, Summary
 from mtlbench.report.reading.reported_run import ReportedRun
+from mtlbench.report.reading.studies import settings
 from mtlbench.report.tables.formats import Cell, Column, Table
 from mtlbench.report.text import as_float, clean
 
 SHOWN = 8  # points of the curve, beyond which only powers of two are shown
+ALWAYS = ("lr", "weight_decay")
+HEADS = {"lr": "learning rate", "weight_decay": "weight decay", "units_lr": "units' multiplier"}
 NOTE = (
-    "Scores are mean skills on validation, of single runs on a seed outside the study. Trial 1 is the method as it stands; all"
-    " methods' trials are the same points of learning rate, weight decay and, where a method has units, their multiplier."
+    "Scores are on validation, of runs on seeds outside the study (the mean where a trial has several). Trial 1 is the method "
+    "as it stands; every method has the same number of trials from the same space, and what it declares as its own."
 )
 
 
-def trials(result: Aggregate) -> dict[str, list[ReportedRun]]:
+@dataclass(frozen=True)
+class Trial:
+    """One setting tried, on one or more seeds."""
+
+    runs: tuple[ReportedRun, ...]
+
+    @property
+    def score(self) -> float:
+        """The mean of its seeds' scores; -inf if one of them has none."""
+        values = [r.validation if r.status == "finished" else None for r in self.runs]
+        known = [v for v in values if v is not None]
+        return math.fsum(known) / len(known) if len(known) == len(values) else -math.inf
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What may have been tuned, by dotted name: the method's options, and of the configuration what TUNED names."""
+        return dict(settings(self.runs[0]))
+
+
+def trials(result: Aggregate) -> dict[str, list[Trial]]:
     """Each method's trials, in their order."""
-    tried: dict[str, list[ReportedRun]] = defaultdict(list)
+    tried: dict[str, dict[Any, list[ReportedRun]]] = defaultdict(lambda: defaultdict(list))
     for run in sorted(result.study.trials, key=_order):
-        tried[run.method].append(run)
-    return tried
+        tried[run.method][run.id if run.trial is None else run.trial].append(run)
+    return {name: [Trial(tuple(runs)) for runs in found.values()] for name, found in tried.items()}
 
 
-def best_so_far(runs: Sequence[ReportedRun]) -> list[float]:
+def best_so_far(tried: Sequence[Trial]) -> list[float]:
     """The best score after each trial; -inf as long as none has one."""
-    return list(accumulate(map(_score, runs), max))
+    return list(accumulate((t.score for t in tried), max))
+
+
+def tuned(tried: Mapping[str, Sequence[Trial]]) -> list[str]:
+    """The settings in which trials of one method differ, after learning rate and weight decay."""
+    found = set()
+    for group in tried.values():
+        values = [t.settings for t in group]
+        found |= {n for v in values for n in v if any(v[n] != other.get(n) for other in values)}
+    return [*ALWAYS, *sorted(found - set(ALWAYS))]
 
 
 def table(result: Aggregate) -> Table:
@@ -40,32 +72,25 @@ def table(result: Aggregate) -> Table:
     most = max(map(len, tried.values()), default=0)
     points = [k for k in range(1, most + 1) if most <= SHOWN or k == most or k & (k - 1) == 0]
     columns = [Column(f"best_of_{k}", str(k), "best score after trials", "", True, 3) for k in points]
-    units = any("units_lr" in run.options for run in result.study.trials)
-    columns += [Column("lr", "learning rate", "chosen"), Column("weight_decay", "weight decay", "chosen")]
-    columns += [Column("units_lr", "units' multiplier", "chosen")] * units
-    rows = [(clean(name, 60), _cells(runs, points, units)) for name, runs in sorted(tried.items())]
+    names = tuned(tried)
+    columns += [Column(clean(n, 40), HEADS.get(n, clean(n, 40)), "chosen") for n in names]
+    rows = [(clean(method, 60), _cells(own, points, names)) for method, own in sorted(tried.items())]
     return Table("tuning", "Tuning: what each method's trials reached, and what was chosen", columns, rows, [NOTE])
 
 
-def _order(run: ReportedRun) -> tuple[float, str, str]:
-    return (math.inf if run.trial is None else run.trial, run.time, run.id)
+def _order(run: ReportedRun) -> tuple[float, int, str, str]:
+    return (math.inf if run.trial is None else run.trial, run.seed, run.time, run.id)
 
 
-def _cells(runs: list[ReportedRun], points: list[int], units: bool) -> list[Cell]:
-    scores = [_score(run) for run in runs]
-    reached = best_so_far(runs)
-    curve = [Cell(_summary(reached[k - 1])) if len(runs) >= k else Cell("") for k in points]
-    best = max(range(len(runs)), key=lambda i: (scores[i], -i))  # the earlier where two are equal
+def _cells(tried: list[Trial], points: list[int], names: list[str]) -> list[Cell]:
+    scores = [t.score for t in tried]
+    reached = best_so_far(tried)
+    curve = [Cell(_summary(reached[k - 1])) if len(tried) >= k else Cell("") for k in points]
+    best = max(range(len(tried)), key=lambda i: (scores[i], -i))  # the earlier where two are equal
     if scores[best] == -math.inf:
-        return curve + [Cell("none finished")] * (2 + units)
-    chosen = runs[best]
-    values = [chosen.config.get("lr"), chosen.config.get("weight_decay")]
-    return curve + [Cell(_said(v)) for v in (*values, *([chosen.options.get("units_lr")] if units else []))]
-
-
-def _score(run: ReportedRun) -> float:
-    value = run.validation if run.status == "finished" else None
-    return -math.inf if value is None else value
+        return curve + [Cell("none finished") for _ in names]
+    chosen = tried[best].settings
+    return curve + [Cell(_said(chosen.get(n))) for n in names]
 
 
 def _summary(score: float) -> Summary:
@@ -74,4 +99,4 @@ def _summary(score: float) -> Summary:
 
 def _said(value: Any) -> str:
     number = as_float(value)
-    return "–" if number is None else f"{number:.3g}"
+    return f"{number:.3g}" if number is not None else "–" if value is None else clean(value, 40)
