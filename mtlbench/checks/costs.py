@@ -12,6 +12,7 @@ from mtlbench.checks.subject import Subject, double
 from mtlbench.checks.tiny import IMAGE
 from mtlbench.data.base import ALL
 from mtlbench.deployed.cost import measure, plain_backbone_parameters
+from mtlbench.deployed.network import DeployedNetwork
 
 ROUNDING = 1 + 1e-9
 
@@ -22,7 +23,8 @@ def costs(subject: Subject) -> Iterator[str]:
     names = tuple(t.name for t in method.tasks)
     yield from uncounted(method.deployed().eval(), names)
     network = copy.deepcopy(method.deployed().eval()).float()  # a study's precision
-    cost = measure(network, method.build, {ALL: names}, IMAGE, plain_backbone_parameters(method.build), timed=False)
+    deployed = DeployedNetwork(network, method.build, method.tasks, {ALL: names}, IMAGE)
+    cost = measure(deployed, plain_backbone_parameters(method.build), timed=False)
     macs = cost.macs
     for task, own in macs.each.items():
         if not own < macs.total:

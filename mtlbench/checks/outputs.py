@@ -165,9 +165,7 @@ def streams(subject: Subject) -> Iterator[str]:
     method.train()
     for name in names:
         before = statistics(method)
-        method.build.stream = name
-        with torch.no_grad():
-            method(run.dataset.load("test", name, range(2)).inputs, (name,))
+        predict(method, method.build, run.dataset, (name,))
         now = statistics(method)
         for norm in before:
             if not torch.equal(before[norm], now[norm]):

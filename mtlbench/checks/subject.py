@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build
 from mtlbench.checks.tiny import DENSE, HEAD, IMAGE, WIDTH, Tiny, tiny
 from mtlbench.config import RunConfig, parse
-from mtlbench.data.base import ALL, epoch_steps, streams_of
+from mtlbench.data.base import ALL, epoch_steps
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Method, Phase
 from mtlbench.tasks import Task
@@ -225,11 +226,10 @@ def outputs(network: Callable[..., Any], x: Tensor, names: Sequence[str]) -> dic
         return dict(network(x, tuple(names)))
 
 
-@torch.inference_mode()
-def predict(network: Callable[..., Any], build: Build, dataset: Tiny, count: int = BATCH) -> dict[str, Tensor]:
-    """Outputs of all tasks on the first test items of every stream."""
-    found: dict[str, Tensor] = {}
-    for stream, tasks in streams_of(dataset).items():
-        build.stream = stream
-        found |= network(dataset.load("test", stream, range(count)).inputs, tuple(t.name for t in tasks))
-    return found
+def predict(
+    network: nn.Module, build: Build, dataset: Tiny, streams: Sequence[str] | None = None, count: int = BATCH
+) -> dict[str, Tensor]:
+    """Outputs on the first test items of the given streams, of every stream by default; without gradients."""
+    deployed = DeployedNetwork(network, build, dataset.tasks, dataset.streams, dataset.shape)
+    with torch.no_grad():
+        return deployed.answers({s: dataset.load("test", s, range(count)).inputs for s in streams or dataset.streams})

@@ -10,6 +10,7 @@ import copy
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mtlbench.backbones import Architecture, Build, Head
 from mtlbench.backbones.build import Maker
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.method import Method
 from mtlbench.records import Cost, Latency, Macs, Parameters
 from mtlbench.tasks import Task
 
-Streams = Mapping[str, Sequence[str]]  # input stream -> the tasks it serves
+Inputs = Mapping[str, Tensor]  # input stream -> one input
 
 
 def parameters(network: nn.Module, plain_backbone: int) -> Parameters:
@@ -71,8 +73,8 @@ class _Operators(TorchDispatchMode):
         self.now -= size
 
 
-def _count(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> tuple[float, float]:
-    """MACs of one pass over the given streams: in the heads, and in all."""
+def _count(network: DeployedNetwork, inputs: Inputs, tasks: Sequence[str] | None = None) -> tuple[float, float]:
+    """MACs of one pass over the given streams for these tasks, all of theirs by default: in the heads, and in all."""
     in_heads = [0]
     before: list[int] = []
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
@@ -83,26 +85,20 @@ def _count(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], strea
         def leave(module: nn.Module, args: Any, output: Any) -> None:
             in_heads[0] += counter.get_total_flops() - before.pop()
 
-        heads = [m for m in network.modules() if isinstance(m, Head)]
+        heads = [m for m in network.network.modules() if isinstance(m, Head)]
         handles = [h for m in heads for h in (m.register_forward_pre_hook(enter), m.register_forward_hook(leave))]
         try:
-            _run(network, build, inputs, streams)
+            network.answers(inputs, tasks)
         finally:
             for handle in handles:
                 handle.remove()
         return in_heads[0] / 2, counter.get_total_flops() / 2
 
 
-def _run(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> None:
-    for stream, tasks in streams.items():
-        build.stream = stream
-        network(inputs[stream], tuple(tasks))
-
-
-def macs(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> Macs:
+def macs(network: DeployedNetwork, inputs: Inputs) -> Macs:
     """MACs for one input a stream: all tasks at once (shared work once), each task alone, each in its own pass."""
-    heads, total = _count(network, build, inputs, streams)
-    alone = {t: _count(network, build, inputs, {s: (t,)}) for s, tasks in streams.items() for t in tasks}
+    heads, total = _count(network, inputs)
+    alone = {t: _count(network, {s: x}, (t,)) for s, x in inputs.items() for t in network.streams[s]}
     return Macs(
         backbone=total - heads,
         heads=heads,
@@ -113,26 +109,24 @@ def macs(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams
     )
 
 
-def _macs_by_shape(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> Macs:
+def _macs_by_shape(network: DeployedNetwork, inputs: Inputs) -> Macs:
     """`macs` on the meta device, where only shapes are computed; on the real one where a network reads its tensors."""
     try:
-        shadow = copy.deepcopy(network).to("meta")
-        return macs(shadow, build, {s: x.to("meta") for s, x in inputs.items()}, streams)
+        shadow = replace(network, network=copy.deepcopy(network.network).to("meta"))
+        return macs(shadow, {s: x.to("meta") for s, x in inputs.items()})
     except (RuntimeError, NotImplementedError):
-        return macs(network, build, inputs, streams)
+        return macs(network, inputs)
 
 
 @torch.inference_mode()
-def latency(
-    network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams, seconds: float = 1.0
-) -> Latency:
+def latency(network: DeployedNetwork, inputs: Inputs, seconds: float = 1.0) -> Latency:
     """Milliseconds of one pass for all tasks: warmed up, synchronised, the median and quartiles of up to 100 repeats."""
     device = next(iter(inputs.values())).device
     times: list[float] = []
     begun = time.perf_counter()
     while len(times) < 13 or (len(times) < 103 and time.perf_counter() - begun < seconds):
         start = time.perf_counter()
-        _run(network, build, inputs, streams)
+        network.answers(inputs)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(1e3 * (time.perf_counter() - start))
@@ -142,42 +136,32 @@ def latency(
 
 
 @torch.no_grad()  # under inference_mode composite operators would not be taken apart
-def trace(network: nn.Module, build: Build, inputs: Mapping[str, Tensor], streams: Streams) -> tuple[list[str], int]:
+def trace(network: DeployedNetwork, inputs: Inputs) -> tuple[list[str], int]:
     """Operators that ran without being counted, and the peak bytes of one pass: parameters, inputs and features."""
     from torch.utils.flop_counter import flop_registry
 
     counted = {str(packet).removeprefix("aten.") for packet in flop_registry}
     with _Operators() as operators:
-        _run(network, build, inputs, streams)
-    weights = sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers(), *inputs.values()])
+        network.answers(inputs)
+    held = [*network.network.parameters(), *network.network.buffers(), *inputs.values()]
+    weights = sum(t.numel() * t.element_size() for t in held)
     return sorted(operators.names - counted), weights + operators.peak
 
 
-def measure(
-    network: nn.Module,
-    build: Build,
-    streams: Streams,
-    shape: Sequence[int],
-    plain_backbone: int,
-    device: str = "cpu",
-    timed: bool = True,
-) -> Cost:
-    """All costs of a deployed network on one input of `shape` a stream; its mode is restored."""
-    training = network.training
-    network.eval()
-    inputs = {s: example(shape, device) for s in streams}
-    uncounted, peak = trace(network, build, inputs, streams)
-    counted = _macs_by_shape(network, build, inputs, streams)
-    cost = Cost(
-        parameters=parameters(network, plain_backbone),
-        macs=counted,
-        flops=2 * counted.total,
-        uncounted=uncounted,
-        latency=latency(network, build, inputs, streams) if timed else None,
-        peak_memory=peak,
-    )
-    network.train(training)
-    return cost
+def measure(network: DeployedNetwork, plain_backbone: int, device: str = "cpu", timed: bool = True) -> Cost:
+    """All costs of a deployed network on one input a stream; its mode is restored."""
+    inputs = {s: example(network.shape, device) for s in network.streams}
+    with network.resting():
+        uncounted, peak = trace(network, inputs)
+        counted = _macs_by_shape(network, inputs)
+        return Cost(
+            parameters=parameters(network.network, plain_backbone),
+            macs=counted,
+            flops=2 * counted.total,
+            uncounted=uncounted,
+            latency=latency(network, inputs) if timed else None,
+            peak_memory=peak,
+        )
 
 
 def example(shape: Sequence[int], device: str = "cpu") -> Tensor:
@@ -199,11 +183,12 @@ def estimate(
     tasks: Sequence[Task],
     architecture: Architecture,
     maker: Maker,
-    streams: Streams | None = None,
+    streams: Mapping[str, Sequence[str]] | None = None,
     timed: bool = True,
 ) -> Cost:
     """The costs of an untrained method, without data: all tasks on one input unless `streams` says otherwise."""
     streams = streams or {"all": [t.name for t in tasks]}
     build = Build(architecture, maker, seed=0, streams=tuple(streams))
-    network = copy.deepcopy(method(options, build, tasks).eval().deployed()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return measure(network, build, streams, architecture.shape, plain_backbone_parameters(build), timed=timed)
+    deployed = DeployedNetwork.of(method(options, build, tasks).eval(), streams, architecture.shape)
+    compact = copy.deepcopy(deployed.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return measure(replace(deployed, network=compact), plain_backbone_parameters(build), timed=timed)

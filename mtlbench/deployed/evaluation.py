@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtlbench.backbones import Build
 from mtlbench.data.base import Dataset, streams_of, whole_batches
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.tasks import Task, skill
 from mtlbench.tasks.losses import elementwise, to_label
 from mtlbench.tasks.metrics import ConstantPredictor, statistics
@@ -67,8 +67,7 @@ class Meter:
 
 @torch.inference_mode()
 def evaluate(
-    network: nn.Module,
-    build: Build,
+    network: DeployedNetwork,
     dataset: Dataset,
     part: str,
     batch_size: int = 16,
@@ -77,17 +76,15 @@ def evaluate(
 ) -> Evaluation:
     """Run a network in eval mode over a whole part ("val" or "test"); its mode is restored."""
     meters = {t.name: Meter(t) for t in dataset.tasks}
-    training = network.training
-    network.eval()
-    for stream, tasks in streams_of(dataset).items():
-        build.stream = stream
-        for batch in whole_batches(dataset, part, stream, batch_size):
-            batch = batch.map(lambda x: x.to(device))
-            with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bf16"):
-                predictions = network(batch.inputs, tuple(t.name for t in tasks))
-            for task in tasks:
-                meters[task.name].update(predictions[task.name], batch.targets[task.name])
-    network.train(training)
+    autocast = torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bf16")
+    with network.resting():
+        for stream, tasks in streams_of(dataset).items():
+            for batch in whole_batches(dataset, part, stream, batch_size):
+                batch = batch.map(lambda x: x.to(device))
+                with autocast:
+                    predictions = network.answers({stream: batch.inputs}, [t.name for t in tasks])
+                for task in tasks:
+                    meters[task.name].update(predictions[task.name], batch.targets[task.name])
     return _collect(meters)
 
 

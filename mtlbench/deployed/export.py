@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.deployed.cost import example
-from mtlbench.deployed.network import Deployed
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError
 
 NAMES = "names.json"
@@ -24,11 +24,11 @@ NAMES = "names.json"
 class Exported(nn.Module):
     """A network with one positional input a stream and a tuple of outputs, one a task, as exporters want it."""
 
-    def __init__(self, deployed: Deployed) -> None:
+    def __init__(self, deployed: DeployedNetwork) -> None:
         super().__init__()
-        self.network = deployed.network
-        self.build = deployed.build
-        self.streams = {stream: tuple(tasks) for stream, tasks in deployed.streams.items()}
+        self.network = deployed.network  # registered here, so that its weights are exported
+        self.deployed = deployed
+        self.streams = deployed.streams
 
     @property
     def inputs(self) -> list[str]:
@@ -42,15 +42,11 @@ class Exported(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Inputs (B, *shape) in the streams' order -> every task's output, at the network's own resolution."""
-        found: list[Tensor] = []
-        for (stream, tasks), x in zip(self.streams.items(), inputs, strict=True):
-            self.build.stream = stream
-            outputs = self.network(x, tasks)
-            found += [outputs[task] for task in tasks]
-        return tuple(found)
+        answers = self.deployed.answers(dict(zip(self.streams, inputs, strict=True)))
+        return tuple(answers[task] for task in self.outputs)
 
 
-def _examples(deployed: Deployed) -> tuple[Tensor, ...]:
+def _examples(deployed: DeployedNetwork) -> tuple[Tensor, ...]:
     """Two inputs of each stream: a batch of one would be taken for a constant."""
     return tuple(torch.cat([example(deployed.shape)] * 2) for _ in deployed.streams)
 
@@ -60,7 +56,7 @@ def _any_batch(count: int) -> tuple[tuple[dict[int, Any], ...]]:
     return (tuple({0: torch.export.Dim.DYNAMIC} for _ in range(count)),)
 
 
-def export_torch(deployed: Deployed, path: Path) -> None:
+def export_torch(deployed: DeployedNetwork, path: Path) -> None:
     """Write the network with torch.export; `torch.export.load(path).module()(x)` gives the tasks' outputs in order."""
     network, inputs = Exported(deployed).eval(), _examples(deployed)
     with _quiet():
@@ -69,7 +65,7 @@ def export_torch(deployed: Deployed, path: Path) -> None:
         torch.export.save(program, path, extra_files={NAMES: names})
 
 
-def export_onnx(deployed: Deployed, path: Path) -> None:
+def export_onnx(deployed: DeployedNetwork, path: Path) -> None:
     """Write the network as ONNX; its inputs and outputs are named. Raises ConfigError without the `onnx` extra."""
     try:
         import onnxscript  # type: ignore[import-not-found,unused-ignore]  # noqa: F401

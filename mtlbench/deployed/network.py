@@ -1,20 +1,21 @@
-"""A trained network on disk and back: the method's selected weights, and what is needed to build around them again."""
+"""A trained network: what it answers, and how it gets to disk and back (the selected weights and what is built around them)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build
 from mtlbench.config import RunConfig, parse
-from mtlbench.errors import CheckpointError
+from mtlbench.errors import CheckpointError, unknown
 from mtlbench.method import Method, Where
 from mtlbench.records import read_run
 from mtlbench.tasks import Task
@@ -23,14 +24,55 @@ FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """A network ready to predict: `network(x, tasks)` in eval mode, for inputs of `shape`."""
+class DeployedNetwork:
+    """A network as it is shipped: all one does with it goes through `answers`, which sets the running stream itself.
+
+    `streams` maps each input to the tasks it serves, `shape` is one input's. `network(x, tasks)` alone would run on
+    whatever stream ran last.
+    """
 
     network: nn.Module
     build: Build
     tasks: tuple[Task, ...]
-    streams: Mapping[str, list[str]]
+    streams: Mapping[str, Sequence[str]]
     shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, method: Method, streams: Mapping[str, Sequence[str]], shape: Sequence[int]) -> DeployedNetwork:
+        """What a method would ship now, for inputs of `shape` on these streams; shares the method's modules and mode."""
+        return cls(method.deployed(), method.build, method.tasks, streams, tuple(shape))
+
+    def answers(self, inputs: Mapping[str, Tensor], tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The tasks' raw outputs for a batch (B, *shape) of each given stream, at the network's own resolution.
+
+        Of the tasks that the given streams serve only `tasks` where they are named, and nothing else is computed.
+        Raises UnknownName for a stream or a task that is not the network's.
+        """
+        for stream in inputs:
+            if stream not in self.streams:
+                raise unknown("input stream", stream, self.streams)
+        served = [task for stream in inputs for task in self.streams[stream]]
+        for task in tasks or ():
+            if task not in served:
+                raise unknown("task", task, served)
+        found: dict[str, Tensor] = {}
+        for stream, x in inputs.items():
+            wanted = tuple(t for t in self.streams[stream] if tasks is None or t in tasks)
+            if wanted:
+                self.build.stream = stream
+                found |= self.network(x, wanted)
+        return found
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Eval mode for as long as it is looked at; every module's own mode is restored."""
+        modes = [(module, module.training) for module in self.network.modules()]
+        self.network.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
 
 
 def save(folder: Path, method: Method) -> None:
@@ -39,7 +81,7 @@ def save(folder: Path, method: Method) -> None:
     save_file(state, folder / FILE, metadata={"where": json.dumps(asdict(method.where))})
 
 
-def load(folder: Path, method: str | None = None) -> Deployed:
+def load(folder: Path, method: str | None = None) -> DeployedNetwork:
     """The deployed network of a finished run's folder; `method` names the class of a user's own (file.py:Class).
 
     Needs no data. Raises RecordError or CheckpointError where the record or the weights are missing or do not fit.
@@ -64,4 +106,7 @@ def load(folder: Path, method: str | None = None) -> Deployed:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"'{path}' does not fit its record: {' '.join(str(error).split())[:200]}") from error
-    return Deployed(network.eval().deployed().eval(), build, tasks, run.start.streams, shape)
+    network.eval()
+    deployed = DeployedNetwork.of(network, run.start.streams, shape)
+    deployed.network.eval()
+    return deployed

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtlbench import plugins
 from mtlbench.data.base import Dataset
-from mtlbench.deployed.network import Deployed
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError, DataError
 from mtlbench.tasks import Task
 from mtlbench.tasks.losses import to_label
@@ -21,7 +21,7 @@ from mtlbench.tasks.pictures import Array, coloured, span
 INCHES = 2.6  # side of a panel
 
 
-def draw(deployed: Deployed, dataset: str, image: Path, out: Path) -> None:
+def draw(deployed: DeployedNetwork, dataset: str, image: Path, out: Path) -> None:
     """Write the image and every task's prediction for it as a PNG.
 
     Raises ConfigError for a network that reads no images, DataError for a file that is none.
@@ -57,12 +57,9 @@ def normalised(pixels: Array, kind: type[Dataset]) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(deployed: Deployed, x: Tensor) -> dict[str, Tensor]:
+def predict(deployed: DeployedNetwork, x: Tensor) -> dict[str, Tensor]:
     """Every task's output for one input (1, C, H, W), at the input's resolution where it is dense."""
-    answers: dict[str, Tensor] = {}
-    for stream, names in deployed.streams.items():
-        deployed.build.stream = stream
-        answers |= deployed.network(x, tuple(names))
+    answers = deployed.answers(dict.fromkeys(deployed.streams, x))
     like = x[:, :1]
     return {t.name: to_label(t, answers[t.name].float(), like) for t in deployed.tasks}
 

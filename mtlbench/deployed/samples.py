@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtlbench.backbones import Build
 from mtlbench.data.base import Batch, Dataset, streams_of
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.tasks import Task
 from mtlbench.tasks.losses import to_label
 
@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 
 @torch.inference_mode()
-def collect(network: nn.Module, build: Build, dataset: Dataset, device: str = "cpu") -> dict[str, Array]:
+def collect(network: DeployedNetwork, dataset: Dataset, device: str = "cpu") -> dict[str, Array]:
     """Inputs, labels and predictions of a few test items, the same for every method of a study.
 
     `input/<stream>` are pictures (n, H, W, 3) uint8 or texts (n,); `stream/<task>` names a task's stream, `truth/<task>`
@@ -37,8 +37,8 @@ def collect(network: nn.Module, build: Build, dataset: Dataset, device: str = "c
         if pictures is None:
             continue
         found[f"input/{stream}"] = pictures if pictures.ndim == 1 else thinned(pictures, (1, 2))
-        build.stream = stream
-        predictions = network(batch.inputs.to(device), tuple(t.name for t in tasks))
+        with network.resting():
+            predictions = network.answers({stream: batch.inputs.to(device)}, [t.name for t in tasks])
         for task in tasks:
             found |= {f"stream/{task.name}": np.array(stream), **_answers(task, predictions[task.name].cpu(), batch)}
     return found

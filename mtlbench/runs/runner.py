@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from torch import nn
 
 from mtlbench import records
 from mtlbench.deployed import network as deployment
 from mtlbench.deployed import samples as gallery
 from mtlbench.deployed.cost import measure, plain_backbone_parameters
 from mtlbench.deployed.evaluation import Evaluation, evaluate, evaluate_constant, score, skills
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError, Diverged, RecordError, one_line
 from mtlbench.method import Phase
 from mtlbench.runs import checkpoint
@@ -191,12 +191,15 @@ class _Run:
 
     def _validate(self, step: int, phase: str, purpose: str) -> float:
         split = "test" if purpose == "oracle" else "val"
-        evaluation = self._evaluate(self.method.deployed(), split)
+        evaluation = self._evaluate(self._deployed(), split)
         return self._write_eval(evaluation, split, purpose, step, phase)
 
-    def _evaluate(self, network: nn.Module, split: str) -> Evaluation:
+    def _deployed(self) -> DeployedNetwork:
+        return DeployedNetwork.of(self.method, self.dataset.streams, self.dataset.shape)
+
+    def _evaluate(self, network: DeployedNetwork, split: str) -> Evaluation:
         c = self.config
-        return evaluate(network, self.method.build, self.dataset, split, c.batch_size, self.device, c.precision)
+        return evaluate(network, self.dataset, split, c.batch_size, self.device, c.precision)
 
     def _write_eval(
         self, evaluation: Evaluation, split: str, purpose: str, step: int, phase: str = "", rule: str = ""
@@ -256,16 +259,17 @@ class _Run:
                 np.savez_compressed(self.folder / "test_statistics.npz", **_compact(evaluation))  # type: ignore[arg-type]
                 self.writer.write(records.ArtefactLine(name="test-statistics", path="test_statistics.npz"))
         if self.config.role != "tune":
-            self._measure(network)
+            self.writer.write(measure(network, plain_backbone_parameters(self.method.build), self.device))
             self._keep(network)
         checkpoint.remove(self.folder)
         return self._end("finished", "", final, selected.where.step + 1)
 
-    def _network(self, selected: Selected) -> nn.Module:
+    def _network(self, selected: Selected) -> DeployedNetwork:
         """The network that a rule of selection deploys."""
         self.method.load_state_dict(selected.weights)
         self.method.where = selected.where
-        return self.method.eval().deployed().eval()
+        self.method.eval()
+        return self._deployed()
 
     def _other_rules(self, own: Evaluation, split: str) -> None:
         """What the run's other rules would have deployed, on the same split; where they chose alike it is known."""
@@ -278,15 +282,10 @@ class _Run:
         if len(self.trainer.rules) > 1:
             self._network(first)
 
-    def _measure(self, network: nn.Module) -> None:
-        streams, build = self.dataset.streams, self.method.build
-        plain = plain_backbone_parameters(build)
-        self.writer.write(measure(network, build, streams, self.dataset.shape, plain, self.device))
-
-    def _keep(self, network: nn.Module) -> None:
+    def _keep(self, network: DeployedNetwork) -> None:
         deployment.save(self.folder, self.method)
         self.writer.write(records.ArtefactLine(name="model", path=deployment.FILE))
-        pictures = gallery.collect(network, self.method.build, self.dataset, self.device)
+        pictures = gallery.collect(network, self.dataset, self.device)
         if pictures:
             np.savez_compressed(self.folder / gallery.FILE, **pictures)  # type: ignore[arg-type]
             self.writer.write(records.ArtefactLine(name="gallery", path=gallery.FILE))

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build, Head
 from mtlbench.deployed.cost import estimate, measure, plain_backbone_parameters
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.method import Method
 from tests.helpers.networks import TASKS, tiny_build
 
@@ -52,7 +53,8 @@ class Known(nn.Module):
 
 
 def test_costs_by_hand():
-    found = measure(Known(), tiny_build(), {"all": ["a", "b"]}, (3, 8, 8), plain_backbone=81, timed=False)
+    deployed = DeployedNetwork(Known(), tiny_build(), (), {"all": ["a", "b"]}, (3, 8, 8))
+    found = measure(deployed, plain_backbone=81, timed=False)
     assert found.parameters.model_dump() == {"backbone": 162, "heads": 70, "total": 232, "ratio": 2.0}
     conv, head = 8 * 8 * 27 * 6, 6 * 5
     assert found.macs.model_dump() == {
@@ -80,8 +82,8 @@ def test_a_shared_pass_is_counted_once_and_separate_ones_t_times():
 def test_measuring_leaves_the_network_as_it_was():
     network = HARD(HARD.Options(), tiny_build(), TASKS[:2])
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    build = network.build
-    found = measure(network, build, {"all": ["normals"]}, (3, 32, 32), plain_backbone_parameters(build))
+    deployed = DeployedNetwork.of(network, {"all": ["normals"]}, (3, 32, 32))
+    found = measure(deployed, plain_backbone_parameters(network.build))
     assert network.training
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     assert found.latency.low_ms <= found.latency.median_ms <= found.latency.high_ms

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.deployed.export import NAMES, export_onnx, export_torch
-from mtlbench.deployed.network import Deployed
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.tasks import Task
 from tests.helpers.networks import TASKS, tiny_method
 
@@ -19,7 +19,7 @@ METHODS = {"hard-sharing": {}, "adashare": {"policy": "10110010,11010010"}}
 DOMAINS = (Task("photo", "classification", 4), Task("sketch", "classification", 4))
 
 
-def deployed(name: str, tasks: Sequence[Task] = TASKS[:2], streams: Sequence[str] = ("all",)) -> Deployed:
+def deployed(name: str, tasks: Sequence[Task] = TASKS[:2], streams: Sequence[str] = ("all",)) -> DeployedNetwork:
     options = METHODS[name] if tasks is not DOMAINS else {}
     method = tiny_method(name, tasks, options, streams=streams)
     served = {s: [t.name for t in tasks] for s in streams} if len(streams) == 1 else {t.name: [t.name] for t in tasks}
@@ -27,14 +27,14 @@ def deployed(name: str, tasks: Sequence[Task] = TASKS[:2], streams: Sequence[str
         for stream, names in served.items():
             method.build.stream = stream
             method(inputs(4, seed=step + len(stream)), names)
-    return Deployed(method.eval().deployed().eval(), method.build, tuple(tasks), served, (3, 32, 32))
+    return DeployedNetwork.of(method.eval(), served, (3, 32, 32))
 
 
 def inputs(batch: int, seed: int = 0) -> Tensor:
     return torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
 
 
-def expected(network: Deployed, xs: Sequence[Tensor]) -> list[Tensor]:
+def expected(network: DeployedNetwork, xs: Sequence[Tensor]) -> list[Tensor]:
     found = []
     for (stream, tasks), x in zip(network.streams.items(), xs, strict=True):
         network.build.stream = stream

@@ -12,7 +12,7 @@ from torch import nn
 
 from mtlbench.data.base import Dataset
 from mtlbench.deployed import predict
-from mtlbench.deployed.network import Deployed
+from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError, DataError
 from mtlbench.tasks import Task, pictures
 
@@ -47,7 +47,7 @@ SAYS = {"segmentation": [0.0, 0.5, 0.2], "normals": [0.0, 0.0, -2.0], "depth": [
 
 
 def deployed(tasks=TASKS, shape=(3, 16, 32)):
-    return Deployed(Constant(SAYS), Switch(), tasks, {"all": [t.name for t in tasks]}, shape)
+    return DeployedNetwork(Constant(SAYS), Switch(), tasks, {"all": [t.name for t in tasks]}, shape)
 
 
 @pytest.fixture

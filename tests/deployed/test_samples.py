@@ -57,7 +57,7 @@ def test_dense_items_are_the_labels_and_what_the_network_says(tmp_path):
     batch = dataset.load("test", "all", places)
     deployed = deployment.load(folder)
     with torch.inference_mode():
-        said = deployed.network(batch.inputs, ("segmentation", "normals", "depth"))
+        said = deployed.answers({"all": batch.inputs})
     for task in dataset.tasks:
         name, target = task.name, batch.targets[task.name]
         answer = to_label(task, said[name], target)

@@ -155,7 +155,7 @@ def test_the_kept_network_predicts_what_was_measured(tmp_path):
     outcome = runner.execute(request(tmp_path, method="adashare"))
     loaded = deployment.load(outcome.folder)
     parts = runner.Parts(request(tmp_path, method="adashare"))
-    evaluation = runner.evaluate(loaded.network, loaded.build, parts.dataset, "test", 4)
+    evaluation = runner.evaluate(loaded, parts.dataset, "test", 4)
     measured = read_run(outcome.folder).final().metrics
     for task, metrics in evaluation.metrics.items():
         assert metrics == pytest.approx(measured[task], rel=1e-5)  # another memory layout rounds otherwise
