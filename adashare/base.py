@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,12 @@ from adashare.network import Decisions, Deployed, execute
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact, Budget, Method, Phase
 from mtlbench.tasks import Task
+
+
+def masked(rows: Mapping[str, Sequence[bool]], device: torch.device) -> Decisions:
+    """Decisions that compute a skipped block all the same, and give it the weight 0."""
+    zero = torch.zeros((), device=device)
+    return {task: [choice or zero for choice in row] for task, row in rows.items()}
 
 
 class PolicyMethod(Method):
@@ -50,11 +56,16 @@ class PolicyMethod(Method):
 
     def decisions(self) -> Decisions:
         """What every task does at every block in this step."""
-        return self.rows(self.policy_now())
+        rows = self.rows(self.policy_now())
+        return masked(rows, self.decided.device) if self._each_apart() else rows
+
+    def _each_apart(self) -> bool:
+        """Whether every task makes its own pass and computes what it skips, as the release trains."""
+        return self.training and self.options.bn == "release"
 
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         wanted = {task: row for task, row in self.decisions().items() if task in tasks}
-        features = execute(self.backbone.stem, self.backbone.blocks, x, wanted, self._share())
+        features = execute(self.backbone.stem, self.backbone.blocks, x, wanted, share=not self._each_apart())
         return {task: self.heads[task](features[task]) for task in tasks}
 
     def described(self, alpha: Tensor | None = None, **more: Any) -> Artefact:
@@ -70,9 +81,6 @@ class PolicyMethod(Method):
             "candidates": [],
         }
         return Artefact("policy", data | more)
-
-    def _share(self) -> bool:
-        return True
 
     def deployed(self) -> Deployed:
         return Deployed(self.backbone.stem, self.backbone.blocks, self.heads, self.rows(self.policy_now()))

@@ -24,6 +24,7 @@ from mtlbench.seeding import generator
 from mtlbench.tasks import Task
 
 WEIGHTS = ("backbone", "heads")
+STUDYS = Optimizer()
 WARMUP, SEARCH, RETRAIN, CANDIDATE = "warm-up", "policy", "retrain", "candidate-"
 
 
@@ -53,8 +54,8 @@ class AdaShare(PolicyMethod):
             return (self._retraining(RETRAIN, budget.steps, final=True),)
         plan = self.plan = make_plan(self.options, budget, self.depth)
         # The search holds train-b back from the weights, so the warm-up does too.
-        warmup = Phase(WARMUP, plan.warmup, (self._weights("train-a", self._adam()),))
-        weights, logits = self._weights("train-a", self._sgd(), plan.weights), self._logits(plan)
+        warmup = Phase(WARMUP, plan.warmup, (self._weights("train-a"),))
+        weights, logits = self._weights("train-a", plan.weights, self._in_search()), self._logits(plan)
         search = Phase(SEARCH, plan.search, (weights, logits))
         return (warmup, search, *self._after_search(plan))
 
@@ -69,12 +70,10 @@ class AdaShare(PolicyMethod):
 
     def _retraining(self, name: str, steps: int, scored: bool = False, final: bool = False) -> Phase:
         fresh = WEIGHTS if self.options.retrain == "fresh" else ()
-        return Phase(name, steps, (self._weights("train", self._adam(decaying=True)),), fresh, scored, final)
+        return Phase(name, steps, (self._weights("train"),), fresh, scored, final)
 
-    def _weights(self, part: Any, optimizer: Optimizer, steps: int | None = None) -> Turn:
-        own = self.options.published
-        backbone = Group("backbone", lr=own.backbone_lr / own.head_lr) if own else Group("backbone")
-        return Turn((backbone, Group("heads")), part, steps, optimizer)
+    def _weights(self, part: Any, steps: int | None = None, optimizer: Optimizer = STUDYS) -> Turn:
+        return Turn((Group("backbone"), Group("heads")), part, steps, optimizer)
 
     def _logits(self, plan: Plan) -> Turn:
         decay = self.options.logits_weight_decay
@@ -83,16 +82,10 @@ class AdaShare(PolicyMethod):
         adam = Optimizer("adam", lr=plan.logits_lr, schedule="constant", weight_decay=decay)
         return Turn((Group("policy"),), "train-b", plan.logits, adam)
 
-    def _adam(self, decaying: bool = False) -> Optimizer:
-        own = self.options.published
-        if own is None:
-            return Optimizer()
-        schedule = f"step:{own.every}:{own.factor}" if decaying else "constant"
-        return Optimizer("adam", own.head_lr, 1e-4, {"betas": (0.5, 0.999)}, schedule)
-
-    def _sgd(self) -> Optimizer:
-        own = self.options.published
-        return Optimizer("sgd", own.head_lr, 1e-4, {"momentum": 0.9}, "constant") if own else Optimizer()
+    def _in_search(self) -> Optimizer:
+        """The weights' optimiser while the policy is learned; rates and weight decay stay the study's."""
+        own = self.options.search_optimizer
+        return Optimizer(own, schedule="constant") if own else STUDYS
 
     def start(self, phase: Phase, scores: Mapping[str, float]) -> None:
         if self.options.policy is not None or phase.name in (WARMUP, SEARCH):
@@ -109,6 +102,9 @@ class AdaShare(PolicyMethod):
         return policy.decide(logits, opened) if self.options.select == "most-likely" else policy.draw(logits, opened)
 
     # --------------------------------------------------------------- execution
+
+    def _each_apart(self) -> bool:
+        return super()._each_apart() and self.where.phase != WARMUP
 
     def _searching(self) -> bool:
         return self.where.phase == SEARCH and self.plan is not None
@@ -129,7 +125,7 @@ class AdaShare(PolicyMethod):
 
     def decisions(self) -> Decisions:
         if not (self._searching() and self.training):
-            return self.rows(self.policy_now())
+            return super().decisions()
         v = self._sampled(self._plan.temperature(self.where.round))
         closed: tuple[bool, ...] = (True,) * (self.depth - self._opened())
         return {t.name: (*closed, *row.unbind()[len(closed) :]) for t, row in zip(self.tasks, v.unbind(), strict=True)}
@@ -139,9 +135,6 @@ class AdaShare(PolicyMethod):
         logits = self.policy.logits
         noise = policy.gumbel(logits.shape, generator("gumbel", self.build.seed, self.where.step)).to(logits)
         return policy.relaxed(logits, noise, temperature, hard=self.options.sampling == "hard")
-
-    def _share(self) -> bool:
-        return self.options.bn == "once" or not self.training
 
     def loss(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Task losses, and in the search lambda_sp L_sparsity + lambda_sh L_sharing (equation 5)."""

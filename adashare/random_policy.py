@@ -13,7 +13,9 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from adashare.base import PolicyMethod
+from adashare.options import BN_MEANING, BatchNorm
 from adashare.policy import parse_policy
+from adashare.presets import published
 from mtlbench.backbones import Build
 from mtlbench.errors import ConfigError
 from mtlbench.method import Artefact, Options
@@ -37,6 +39,8 @@ class LikeOptions(Options):
         le=1,
         description="The share of decisions that skip where no policy is followed; the published ones skip .10 to .19.",
     )
+
+    bn: BatchNorm = Field("once", description=BN_MEANING)
 
     @model_validator(mode="before")
     @classmethod
@@ -66,6 +70,11 @@ class FollowingPolicy(PolicyMethod):
     """
 
     options: Any
+
+    @classmethod
+    def defaults(cls, preset: str, dataset: str, tasks: Sequence[str]) -> Mapping[str, Any]:
+        bn = published(dataset, tasks).get("bn") if preset == "paper" else None
+        return {"bn": bn} if bn else {}
 
     @classmethod
     def follows(cls, options: Any) -> str | None:

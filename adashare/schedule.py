@@ -58,11 +58,11 @@ class Plan:
 
 def make_plan(options: AdaShareOptions, budget: Budget, blocks: int) -> Plan:
     """The plan for a budget; whatever is not given by the options is derived from it."""
-    warmup = int(options.warmup * budget.steps)
-    weights, logits, rounds, search = _turns(options, budget, int(options.search * budget.steps))
+    warmup = _part(options.warmup, budget)
+    weights, logits, rounds, search = _turns(options, budget, _part(options.search, budget))
     rest = budget.steps - warmup - search
     trials = options.drawn if options.drawn > 1 else 0
-    spent = rest if options.retrained == "all" else int(options.trials * budget.steps)
+    spent = rest if options.retrained == "all" else _part(options.trials, budget)
     trial = spent // trials if trials else 0
     return Plan(
         warmup=warmup,
@@ -78,6 +78,11 @@ def make_plan(options: AdaShareOptions, budget: Budget, blocks: int) -> Plan:
         speed=_speed(options, rounds, blocks) if options.curriculum else 0.0,
         logits_lr=options.logits_lr or min(max(TRAVEL / max(1, rounds * logits), LR_RANGE[0]), LR_RANGE[1]),
     )
+
+
+def _part(fraction: float, budget: Budget) -> int:
+    """A fraction of the budget in whole steps, rounded down; a fraction such as 20/130 of 130,000 is 20,000."""
+    return int(fraction * budget.steps + 1e-6)
 
 
 def _turns(options: AdaShareOptions, budget: Budget, steps: int) -> tuple[int, int, int, int]:

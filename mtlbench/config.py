@@ -13,6 +13,9 @@ from mtlbench.errors import ConfigError, short, unknown
 
 Selection = Literal["last", "best-val", "best-test-oracle"]
 Preset = Literal["quick", "standard", "paper"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+LATER = ("weights", "betas", "head_lr", "head_schedule")
+"""Keys that came after the first runs: part of an identity only where they say something."""
 
 
 class RunConfig(BaseModel):
@@ -44,6 +47,9 @@ class RunConfig(BaseModel):
     weight_decay: float = Field(1e-4, ge=0, le=1e6)
     schedule: str = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1)  # share of a turn's steps with a linearly rising rate
+    betas: tuple[Beta, Beta] | None = None  # of Adam and AdamW; None: (.9, .999)
+    head_lr: float | None = Field(None, gt=0, le=1e6)  # the heads' rate as a multiple of lr; None: the same
+    head_schedule: str | None = None  # the heads' own schedule; None: the same
     weighting: Literal["fixed", "equal", "uncertainty", "dwa"] = "fixed"
     weights: dict[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = {}  # over the data set's, by task
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -56,8 +62,9 @@ class RunConfig(BaseModel):
     def identity(self, *more: str | None) -> str:
         """The hash that names the run: of this configuration and of whatever else decides its numbers."""
         said = self.model_dump(mode="json")
-        if not said["weights"]:
-            del said["weights"]  # runs of before there were any are found again
+        for key in LATER:
+            if not said[key]:
+                del said[key]  # runs of before there were any are found again
         data = [said, *more]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
 

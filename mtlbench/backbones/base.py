@@ -19,8 +19,9 @@ class Architecture:
     """What all methods of a study build from.
 
     `shape` is one input's: (3, H, W) for images, (L,) for texts. `head` is the hidden width of dense heads. `init` is
-    "kaiming" (fan-in) or "normal" (N(0, 0.01), AdaShare's release). `batchnorm` is "domain" (each input stream has its
-    own statistics and affine) or "shared"; they differ only where tasks have inputs of their own.
+    "kaiming" (fan-in) or "normal" (AdaShare's release: N(0, 0.01), and heads as torch makes them). `batchnorm` is
+    "domain" (each input stream has its own statistics and affine) or "shared"; they differ only where tasks have inputs
+    of their own.
     """
 
     backbone: str = "resnet18"

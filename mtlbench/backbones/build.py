@@ -89,7 +89,8 @@ class Build:
 
         def make() -> Head:
             head = make_head(task, inputs, self.architecture)
-            initialise(head, self.architecture.init)
+            if self.architecture.init != "normal":  # N(0, .01) is for layers that a batch norm follows: a head has none
+                initialise(head, self.architecture.init)
             return head
 
         return self.module(f"head.{task.name}", make)

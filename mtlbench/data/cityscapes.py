@@ -13,6 +13,7 @@ from mtlbench.data.base import DataOptions, Reference
 from mtlbench.data.disk.cityscapes_layouts import EXPECTED, recognise
 from mtlbench.data.disk.dense import DenseDataset, DenseOptions
 from mtlbench.data.disk.files import folder
+from mtlbench.data.published import DENSE, experiment
 
 WEIGHTS = {"segmentation": 1.0, "depth": 20.0}  # AdaShare's lambda
 _PAPER = "Sun et al., NeurIPS 2020 (arXiv 1911.12423), 256x512, 19 classes"
@@ -37,11 +38,8 @@ class CityScapes(DenseDataset):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8},
         "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 2000, "batch_size": 8},
-        "paper": {
-            "backbone": "resnet34", "width": 1.0, "head": 1024, "dropout": 0.5, "init": "normal",
-            "steps": 20000, "batch_size": 16, "lr": 1e-3,
-        },
-    }  # fmt: skip
+        "paper": experiment(20_000, 1e-3, "step:4000:0.5", head_lr=0.1, **DENSE),
+    }
     references: ClassVar[Sequence[Reference]] = (
         Reference(
             "single-task, ResNet-34 (published)",

@@ -18,6 +18,7 @@ from mtlbench.data.base import Batch, DataOptions
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.files import Array, bad, folder, inside, lines, photo, require
 from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column, unpack_images
+from mtlbench.data.published import experiment
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task, select_tasks
 
@@ -69,7 +70,6 @@ class Domains(StoredDataset):
             "data": {"size": 256, "crop": 224},
         },
     }  # fmt: skip
-    """The paper's DomainNet setting also takes ImageNet weights: `--pretrained`."""
 
     def __init__(self, options: DomainOptions, root: Path | None, tasks: Sequence[str] | None) -> None:
         super().__init__(options, root, tasks)
@@ -99,6 +99,15 @@ class DomainNet(Domains):
     """6 domains of 345 classes (Peng et al., ICCV 2019)."""
 
     name: ClassVar[str] = "domainnet"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **Domains.presets,
+        # The heads learn 100 times as fast as the backbone, and their rate alone falls.
+        "paper": experiment(
+            20_000, 1e-5, "constant", batch_size=32, head_lr=100.0, head_schedule="step:2000:0.3",
+            data={"size": 256, "crop": 224},
+        ),
+    }  # fmt: skip
+    """AdaShare's setting also takes ImageNet weights: `--pretrained`."""
 
 
 def recognise(root: Path) -> tuple[str, list[str], tuple[str, ...], dict[str, Domain]]:

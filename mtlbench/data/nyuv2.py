@@ -10,12 +10,9 @@ from mtlbench.data.base import DataOptions, Reference
 from mtlbench.data.disk.dense import DenseDataset, DenseOptions
 from mtlbench.data.disk.files import folder
 from mtlbench.data.disk.nyuv2_layouts import EXPECTED, recognise
+from mtlbench.data.published import DENSE, experiment
 
 WEIGHTS = {"segmentation": 1.0, "normals": 20.0, "depth": 3.0}  # AdaShare's lambda, 2 and 3 tasks
-_PAPER = {
-    "backbone": "resnet34", "width": 1.0, "head": 1024, "dropout": 0.5, "init": "normal",
-    "steps": 20000, "batch_size": 16, "lr": 1e-3,
-}  # fmt: skip
 _CONSTANTS = "Sun et al., NeurIPS 2020 (arXiv 1911.12423), 480x640: the released code's single-task constants"
 _PAPER_TABLE = "Sun et al., NeurIPS 2020 (arXiv 1911.12423), 480x640"
 
@@ -40,7 +37,7 @@ class NYUv2(DenseDataset):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8, "lr": 3e-3},
         "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 1000, "batch_size": 8, "lr": 2e-3},
-        "paper": _PAPER,
+        "paper": experiment(20_000, 1e-3, "step:4000:0.5", **DENSE),
     }
     references: ClassVar[Sequence[Reference]] = (
         Reference(

@@ -17,6 +17,7 @@ from mtlbench.data.disk.dense import STORED_VOID, DenseDataset, DenseOptions, Fo
 from mtlbench.data.disk.files import Array, bad, folder, label_image, photo
 from mtlbench.data.disk.layouts import Parts, Paths, listed
 from mtlbench.data.disk.stored import INPUT, unpack_images
+from mtlbench.data.published import DENSE, experiment
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task
 
@@ -57,11 +58,8 @@ class Taskonomy(DenseDataset):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8},
         "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 3000, "batch_size": 8},
-        "paper": {
-            "backbone": "resnet34", "width": 1.0, "head": 1024, "dropout": 0.5, "init": "normal",
-            "steps": 100000, "batch_size": 16, "lr": 1e-4,
-        },
-    }  # fmt: skip
+        "paper": experiment(30_000, 1e-4, "step:12000:0.3", **DENSE),
+    }
     references: ClassVar[Sequence[Reference]] = (
         Reference(
             "single-task, ResNet-34 (published)",

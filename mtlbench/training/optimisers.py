@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import torch
@@ -59,27 +59,44 @@ class TurnOptimizer:
         self._schedule = own.schedule if own.schedule is not None else config.schedule
         self._warmup = config.warmup if own.schedule is None else 0.0
         decay = own.weight_decay if own.weight_decay is not None else config.weight_decay
-        self._factors: list[float] = []
+        heads = head_parameters(method)
+        self._pace: list[tuple[float, str]] = []  # of each parameter group: times the rate, and its schedule
         groups: list[dict[str, Any]] = []
         for group, names in self._members.items():
-            if names:
-                wd = decay if group.weight_decay is None else group.weight_decay
-                groups.append({"params": [parameters[n] for n in names], "weight_decay": wd})
-                self._factors.append(group.lr)
-        self.trains_heads = bool(self.moving & head_parameters(method))
+            wd = decay if group.weight_decay is None else group.weight_decay
+            for some, pace in self._paced(names, group.lr, heads, turn, config):
+                groups.append({"params": [parameters[n] for n in some], "weight_decay": wd})
+                self._pace.append(pace)
+        self.trains_heads = bool(self.moving & heads)
         if self.trains_heads and list(weighting.parameters()):
             groups.append({"params": list(weighting.parameters()), "weight_decay": 0.0})
-        self.torch = _make(own.name or config.optimizer, groups, self._lr, own.options or {})
+        betas = {"betas": config.betas} if config.betas and own.name is None and config.optimizer != "sgd" else {}
+        self.torch = _make(own.name or config.optimizer, groups, self._lr, {**betas, **(own.options or {})})
+
+    def _paced(
+        self, names: Sequence[str], factor: float, heads: Set[str], turn: Turn, config: RunConfig
+    ) -> list[tuple[list[str], tuple[float, str]]]:
+        """A group's parameters, with the heads' apart where the study has a rate or a schedule for them.
+
+        A turn that sets the rate or the schedule itself sets it for all it moves.
+        """
+        own = turn.optimizer
+        rate = factor * (config.head_lr or 1.0) if own.lr is None else factor
+        schedule = (config.head_schedule or self._schedule) if own.schedule is None else self._schedule
+        if (rate, schedule) == (factor, self._schedule):
+            return [(list(names), (factor, self._schedule))] if names else []
+        apart = [n for n in names if n not in heads], [n for n in names if n in heads]
+        paces = (factor, self._schedule), (rate, schedule)
+        return [(some, pace) for some, pace in zip(apart, paces, strict=True) if some]
 
     def set_rate(self, segment: Segment, step: int) -> None:
         """The learning rate for a step of the run: a pure function of the turn's own step count."""
         own = segment.turn_step + step - segment.start
-        factor = rate_factor(self._schedule, own, segment.turn_steps, self._warmup)
-        rates = [self._lr * f for f in self._factors]
+        rates = [(self._lr * factor, schedule) for factor, schedule in self._pace]
         if len(self.torch.param_groups) > len(rates):  # the weighting's
-            rates.append(min(MOST, ARRIVAL / segment.turn_steps))
-        for group, rate in zip(self.torch.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
+            rates.append((min(MOST, ARRIVAL / segment.turn_steps), self._schedule))
+        for group, (rate, schedule) in zip(self.torch.param_groups, rates, strict=True):
+            group["lr"] = rate * rate_factor(schedule, own, segment.turn_steps, self._warmup)
 
     def freeze_others(self, method: nn.Module, weighting: nn.Module) -> None:
         """Only this turn's parameters get gradients; a batch norm without one keeps its running statistics."""

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from adashare.method import CANDIDATE, RETRAIN, SEARCH, WARMUP, AdaShare
-from adashare.options import AdaShareOptions
 from adashare.policy import EXECUTE
 from mtlbench.config import RunConfig, parse
 from mtlbench.errors import ConfigError
@@ -110,45 +109,6 @@ def test_turns_of_an_epoch() -> None:
 
 def test_without_curriculum_all_blocks_are_open_at_once() -> None:
     assert make(curriculum=False).plan.opened(0) == 8
-
-
-FIVE = [t.name for t in TASKS]
-PUBLISHED = {  # the release's configuration of each experiment; the paper's section 4.1 prints the same
-    # (data set, tasks): lambda_sparsity, lambda_sharing, heads' rate, backbone's rate, steps a fall, its factor, speed
-    ("nyuv2", 2): (0.05, 0.05, 1e-3, 1e-3, 4000, 0.5, 3),
-    ("nyuv2", 3): (0.001, 0.05, 1e-3, 1e-3, 4000, 0.5, 3),
-    ("cityscapes", 2): (0.01, 0.1, 1e-4, 1e-3, 4000, 0.5, 3),
-    ("taskonomy", 5): (0.001, 0.005, 1e-4, 1e-4, 12000, 0.3, 1),
-    ("domainnet", 2): (0.01, 0.1, 1e-3, 1e-5, 2000, 0.3, 1),
-}
-
-
-@pytest.mark.parametrize(("experiment", "values"), PUBLISHED.items(), ids=str)
-def test_every_published_constant(experiment: tuple[str, int], values: tuple[float, ...]) -> None:
-    options = AdaShareOptions(**AdaShare.defaults("paper", experiment[0], FIVE[: experiment[1]]))
-    rates = options.published
-    assert rates is not None
-    penalties = (options.lambda_sparsity, options.lambda_sharing)
-    assert (*penalties, rates.head_lr, rates.backbone_lr, rates.every, rates.factor, options.speed) == values
-    assert (options.temperature, options.decay, options.logits_lr) == (5.0, 0.965, 0.01)
-
-
-def test_paper_preset_holds_the_published_values() -> None:
-    taskonomy = AdaShare.defaults("paper", "taskonomy", [t.name for t in TASKS])
-    method = tiny_method("adashare", 5, taskonomy)
-    warmup, search, final = method.phases(Budget(130_000, EPOCH))
-    assert (warmup.steps, search.steps, final.steps) == (20_000, 80_000, 30_000)
-    assert [t.steps for t in search.turns] == [400, 100]
-    adam, sgd, logits = warmup.turns[0].optimizer, search.turns[0].optimizer, search.turns[1].optimizer
-    assert (adam.name, adam.lr, adam.weight_decay, adam.options) == ("adam", 1e-4, 1e-4, {"betas": (0.5, 0.999)})
-    assert (sgd.name, sgd.options, sgd.schedule) == ("sgd", {"momentum": 0.9}, "constant")
-    assert (logits.name, logits.lr, logits.schedule, logits.weight_decay) == ("adam", 0.01, "constant", 0.0)
-    assert final.turns[0].optimizer.schedule == "step:12000:0.3"
-    domains = tiny_method("adashare", 2, AdaShare.defaults("paper", "domainnet", NAMES[:2]))
-    backbone, heads = domains.phases(Budget(40_000, EPOCH))[0].turns[0].groups
-    assert (backbone.prefix, heads.prefix, heads.lr) == ("backbone", "heads", 1.0)
-    assert backbone.lr == pytest.approx(1e-2)
-    assert AdaShare.defaults("quick", "nyuv2", NAMES) == {}
 
 
 def test_weight_decay_of_the_logits_follows_the_objective() -> None:
