@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,11 +18,21 @@ from mtlbench.backbones.base import initialise
 from mtlbench.method import Method, Options
 from mtlbench.tasks import Task
 
+EXPANSION = 4
+"""How many times narrower a refinement's middle is than its outputs: a residual bottleneck's."""
+
 
 class MTANOptions(Options):
-    """`reduction` is how many times narrower a mask's bottleneck is than the features it masks."""
+    """The width of the masks, and what carries attended features on."""
 
-    reduction: int = Field(4, ge=1)
+    reduction: int = Field(
+        4, ge=1, description="How many times narrower a mask's bottleneck is than the features it masks."
+    )
+    refinement: Literal["bottleneck", "convolution"] = Field(
+        "bottleneck",
+        description="What carries attended features to the next stage: a residual bottleneck block, as the authors' code "
+        "for residual networks has, or one 3x3 convolution as in their SegNet.",
+    )
 
 
 class Attention(nn.Module):
@@ -39,16 +49,38 @@ class Attention(nn.Module):
 
 
 class Refinement(nn.Module):
-    """What carries attended features to the next stage: conv3x3-BN-ReLU, pooled to its size (Equation 2: f)."""
+    """What carries attended features to the next stage (Equation 2: f): ReLU(projection(x) + branch(x)), pooled to its size.
 
-    def __init__(self, inputs: int, outputs: int, build: Build) -> None:
+    The branch is a bottleneck, conv1x1-BN-ReLU-conv3x3-BN-ReLU-conv1x1-BN of a quarter of its outputs, beside a
+    projection (1x1 and BN); or one conv3x3-BN beside nothing.
+    """
+
+    def __init__(self, inputs: int, outputs: int, form: str, build: Build) -> None:
         super().__init__()
-        kind = nn.Conv2d if len(build.architecture.shape) == 3 else nn.Conv1d
-        conv = kind(inputs, outputs, 3, padding=1, bias=False)
-        self.layers = nn.Sequential(conv, build.norm(outputs), nn.ReLU(inplace=True))
+        middle = max(1, outputs // EXPANSION)
+
+        def layer(conv: nn.Module, channels: int, *more: nn.Module) -> tuple[nn.Module, ...]:
+            return (conv, build.norm(channels), *more)
+
+        if form == "convolution":
+            self.branch = nn.Sequential(*layer(_three(inputs, outputs, build), outputs))
+            self.projection: nn.Module | None = None
+            return
+        self.branch = nn.Sequential(
+            *layer(pointwise(inputs, middle, build), middle, nn.ReLU(inplace=True)),
+            *layer(_three(middle, middle, build), middle, nn.ReLU(inplace=True)),
+            *layer(pointwise(middle, outputs, build), outputs),
+        )
+        self.projection = nn.Sequential(*layer(pointwise(inputs, outputs, build), outputs))
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        return pooled(self.layers(x), like)
+        refined = self.branch(x) if self.projection is None else self.projection(x) + self.branch(x)
+        return pooled(F.relu(refined), like)
+
+
+def _three(inputs: int, outputs: int, build: Build) -> nn.Conv1d | nn.Conv2d:
+    kind = nn.Conv2d if len(build.architecture.shape) == 3 else nn.Conv1d
+    return kind(inputs, outputs, 3, padding=1, bias=False)
 
 
 def pooled(x: Tensor, like: Tensor) -> Tensor:
@@ -84,7 +116,7 @@ class MTAN(Method):
     def _refinements(self) -> nn.ModuleList:
         """Shared by the tasks, one between each stage and the next."""
         widths = self.backbone.channels[1:]
-        steps = nn.ModuleList(Refinement(a, b, self.build) for a, b in pairwise(widths))
+        steps = nn.ModuleList(Refinement(a, b, self.options.refinement, self.build) for a, b in pairwise(widths))
         initialise(steps, self.build.architecture.init)
         return steps
 

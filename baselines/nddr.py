@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.soft_sharing import StreamOptions, Streams, pointwise, resized, shares
+from baselines.soft_sharing import StreamOptions, Streams, pointwise, shares
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact
 from mtlbench.tasks import Task
@@ -31,8 +31,19 @@ class NDDROptions(StreamOptions):
     momentum: float = Field(0.05, gt=0, le=1)
 
 
+def stretched(features: Tensor, like: Tensor) -> Tensor:
+    """Features (B, C, ...) brought to the size of `like` by linear interpolation (bilinear for maps)."""
+    size = like.shape[2:]
+    if features.shape[2:] == size:
+        return features
+    return F.interpolate(features, size=size, mode="bilinear" if len(size) == 2 else "linear")
+
+
 class Fusion(nn.Module):
-    """One task's NDDR layer: `ReLU(BN(W * concat_j F_j))`, W a 1x1 convolution from T * C to C channels."""
+    """One task's NDDR layer: `ReLU(BN(W * concat_j F_j))`, W a 1x1 convolution from T * C to C channels.
+
+    The shortcut's layer has the same form, over a task's own features of all sites.
+    """
 
     def __init__(self, conv: nn.Conv1d | nn.Conv2d, norm: nn.Module) -> None:
         super().__init__()
@@ -68,22 +79,22 @@ class NDDR(Streams):
         )
         units = nn.ModuleDict({"sites": sites})
         if self.options.shortcut:
-            units["shortcut"] = nn.ModuleList(self._shortcut() for _ in self.tasks)
+            units["shortcut"] = nn.ModuleList(
+                self._fused(sum(self.channels), self.channels[-1], None) for _ in self.tasks
+            )
         return units
 
     def _fusion(self, channels: int, weights: Tensor) -> Fusion:
+        return self._fused(channels * len(self.tasks), channels, weights if self.options.init == "diagonal" else None)
+
+    def _fused(self, inputs: int, channels: int, weights: Tensor | None) -> Fusion:
         norm = self.build.norm(channels)
         for m in norm.modules():  # one a domain where tasks have inputs of their own
             if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d):
                 m.momentum = self.options.momentum
-        fusion = Fusion(pointwise(channels * len(self.tasks), channels, self.build), norm)
-        fusion.start(weights if self.options.init == "diagonal" else None)
+        fusion = Fusion(pointwise(inputs, channels, self.build), norm)
+        fusion.start(weights)
         return fusion
-
-    def _shortcut(self) -> nn.Module:
-        conv = pointwise(sum(self.channels), self.channels[-1], self.build)
-        nn.init.xavier_normal_(conv.weight)
-        return conv
 
     @classmethod
     def defaults(cls, preset: str, dataset: str, tasks: Sequence[str]) -> Mapping[str, Any]:
@@ -99,9 +110,9 @@ class NDDR(Streams):
         if not self.options.shortcut:
             return super().read(trail, rows)
         sites = list(trail)
-        convs: Any = self.units["shortcut"]
+        fusions: Any = self.units["shortcut"]
         columns = zip(*sites, strict=True)  # for each task its outputs at every site
-        return [convs[r](torch.cat([resized(f, c[-1]) for f in c], dim=1)) for r, c in zip(rows, columns, strict=True)]
+        return [fusions[r](torch.cat([stretched(f, c[-1]) for f in c], 1)) for r, c in zip(rows, columns, strict=True)]
 
     def own(self) -> list[float]:
         """At each site the share of the weights' norm that lies on a task's own features, averaged over tasks."""

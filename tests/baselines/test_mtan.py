@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -34,8 +35,16 @@ def naive(method: nn.Module, x: Tensor, task: str) -> Tensor:
         u = stage[:-1](x)
         x = stage[-1](u)
         if attended is not None:
-            conv, norm, _ = method.refinement[s - 1].layers
-            f = normalised(F.conv2d(attended, conv.weight, padding=1), norm).relu()
+            refine = method.refinement[s - 1]
+            if refine.projection is None:
+                conv, norm = refine.branch
+                f = normalised(F.conv2d(attended, conv.weight, padding=1), norm).relu()
+            else:
+                reduce, norm1, _, middle, norm2, _, expand, norm3 = refine.branch
+                f = normalised(pointwise(reduce, attended), norm1).relu()
+                f = normalised(F.conv2d(f, middle.weight, padding=1), norm2).relu()
+                f = normalised(pointwise(expand, f), norm3)
+                f = (f + normalised(pointwise(refine.projection[0], attended), refine.projection[1])).relu()
             if f.shape != u.shape:
                 f = F.max_pool2d(f, 2, ceil_mode=True)
             u = torch.cat((u, f), dim=1)
@@ -46,9 +55,10 @@ def naive(method: nn.Module, x: Tensor, task: str) -> Tensor:
     return method.heads[task](attended)
 
 
-def test_equals_the_formulas() -> None:
+@pytest.mark.parametrize("refinement", ["bottleneck", "convolution"])
+def test_equals_the_formulas(refinement: str) -> None:
     """In float64, training mode: outputs to 1e-6 and gradients to 1e-5."""
-    a = tiny_method("mtan").double()
+    a = tiny_method("mtan", options={"refinement": refinement}).double()
     b = copy.deepcopy(a)
     fast, slow = a(images(4), NAMES), {t: naive(b, images(4), t) for t in NAMES}
     for task in NAMES:
@@ -89,19 +99,40 @@ def test_backbone_starts_as_hard_sharings() -> None:
     assert all(torch.equal(mtan[key], value) for key, value in hard.items())
 
 
-@pytest.mark.parametrize(("tasks", "factor"), [(2, 1.098), (3, 1.110), (5, 1.135)])
-def test_backbone_parameters_on_resnet34(tasks: int, factor: float) -> None:
-    """By hand: 9 (64 128 + 128 256 + 256 512) refine, and each task's masks take c/4 (inputs + c) at a stage."""
+@pytest.mark.parametrize(
+    ("backbone", "tasks", "refinement", "factor"),
+    [
+        ("resnet18", 3, "bottleneck", 1.115),
+        ("resnet34", 2, "bottleneck", 1.048),
+        ("resnet34", 3, "bottleneck", 1.060),
+        ("resnet34", 5, "bottleneck", 1.085),
+        ("resnet50", 3, "bottleneck", 1.870),
+        ("resnet18", 3, "convolution", 1.209),
+        ("resnet34", 2, "convolution", 1.097),
+        ("resnet34", 3, "convolution", 1.110),
+        ("resnet34", 5, "convolution", 1.134),
+        ("resnet50", 3, "convolution", 2.586),
+    ],
+)
+def test_backbone_parameters(backbone: str, tasks: int, refinement: str, factor: float) -> None:
+    """By hand: between stages of a and b channels 9 a b, or a bottleneck of a b/4 + 9 (b/4)^2 + b^2/4 and a projection of
+    a b, and norms; each task's masks take c/4 (inputs + c) at a stage. At T = 3 the authors' code has these ratios."""
     with torch.device("meta"):
-        method = tiny_method("mtan", tasks, backbone="resnet34", width=1.0)
+        method = tiny_method("mtan", tasks, {"refinement": refinement}, backbone=backbone, width=1.0)
     shared = sum(p.numel() for p in method.backbone.parameters())
-    widths = (64, 128, 256, 512)
-    refine = sum(9 * a * b + 2 * b for a, b in ((64, 128), (128, 256), (256, 512)))
-    inputs = (64, 256, 512, 1024)
+    widths = (256, 512, 1024, 2048) if backbone == "resnet50" else (64, 128, 256, 512)
+    pairs = list(pairwise(widths))
+    if refinement == "convolution":
+        refine = sum(9 * a * b + 2 * b for a, b in pairs)
+    else:
+        refine = sum(
+            a * b // 4 + 9 * (b // 4) ** 2 + b * b // 4 + a * b + 2 * (b // 4 + b // 4 + b + b) for a, b in pairs
+        )
+    inputs = (widths[0], *(2 * c for c in widths[1:]))
     masks = sum(c // 4 * (i + c) + 2 * (c // 4 + c) for i, c in zip(inputs, widths, strict=True))
     own = sum(p.numel() for n, p in method.named_parameters() if not n.startswith("heads"))
     assert own == shared + refine + tasks * masks
-    assert own / shared == pytest.approx(factor, abs=1e-3)
+    assert round(own / shared, 3) == factor
 
 
 @pytest.mark.parametrize("backbone", ["resnet34", "resnet50"])

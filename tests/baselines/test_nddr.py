@@ -12,6 +12,22 @@ from tests.helpers.networks import images, tiny_method
 NAMES = ["segmentation", "normals", "depth"]
 
 
+def bilinear(x: Tensor, size: torch.Size) -> Tensor:
+    """Bilinear interpolation as two matrices, one a side: row o reads around (o + 1/2) in / out - 1/2."""
+
+    def matrix(inputs: int, outputs: int) -> Tensor:
+        table = torch.zeros(outputs, inputs, dtype=x.dtype)
+        for o in range(outputs):
+            place = max((o + 0.5) * inputs / outputs - 0.5, 0.0)
+            low = min(int(place), inputs - 1)
+            table[o, low] += 1 - (place - low)
+            table[o, min(low + 1, inputs - 1)] += place - low
+        return table
+
+    rows, columns = (matrix(i, o) for i, o in zip(x.shape[2:], size, strict=True))
+    return torch.einsum("oh,bchw,pw->bcop", rows, x, columns)
+
+
 def naive(method: torch.nn.Module, x: Tensor) -> dict[str, Tensor]:
     """Task by task and source by source: `ReLU(BN_i(sum_j W_ij F_j))`, W_ij a (C, C) matrix."""
     streams = list(method.backbones.values())
@@ -26,10 +42,11 @@ def naive(method: torch.nn.Module, x: Tensor) -> dict[str, Tensor]:
         trail.append(own)
     if "shortcut" in method.units:
         size = own[0].shape[2:]
-        for i, conv in enumerate(method.units["shortcut"]):
-            parts = conv.weight[:, :, 0, 0].split(method.channels, dim=1)
-            pooled = [F.adaptive_avg_pool2d(site[i], size) for site in trail]
-            own[i] = sum(torch.einsum("oc,bchw->bohw", w, f) for w, f in zip(parts, pooled, strict=True))
+        for i, fusion in enumerate(method.units["shortcut"]):
+            parts = fusion.conv.weight[:, :, 0, 0].split(method.channels, dim=1)
+            brought = [bilinear(site[i], size) for site in trail]
+            total = sum(torch.einsum("oc,bchw->bohw", w, f) for w, f in zip(parts, brought, strict=True))
+            own[i] = F.relu(fusion.norm(total))
     return {t: method.heads[t](f) for t, f in zip(NAMES, own, strict=True)}
 
 
