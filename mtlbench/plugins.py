@@ -7,14 +7,16 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from mtlbench.errors import PluginError, one_line, unknown
+from mtlbench.errors import ConfigError, PluginError, one_line, unknown
 
+C = TypeVar("C")
 Kind = Literal["methods", "datasets", "backbones"]
 
 
@@ -46,6 +48,41 @@ def load(kind: Kind, spec: str) -> Any:
         classes = [n for n, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
         raise PluginError(str(unknown(f"class in '{place}'", attribute, classes)))
     return getattr(module, attribute)
+
+
+def checked(found: Any, base: type[C], what: str, spec: str) -> type[C]:
+    """`found`, the object behind a spec, as a named subclass of `base`; PluginError where it is not a `what`."""
+    if not (isinstance(found, type) and issubclass(found, base) and isinstance(getattr(found, "name", None), str)):
+        wanted = f"a subclass of {base.__module__}.{base.__qualname__} with a `name` is expected"
+        raise PluginError(f"'{spec}' is not a {what} ({wanted})")
+    return found
+
+
+class Named:
+    """What a record names, looked up without trusting it: registered names, and what the user named on the command line.
+
+    `specs` are the user's, `file.py:Class` or `package.module:Class`; nothing else is imported.
+    """
+
+    def __init__(self, specs: Sequence[str] = ()) -> None:
+        for spec in specs:
+            if ":" not in spec:
+                raise ConfigError(f"--plugin is '{spec}' (allowed: path/to/file.py:Class or package.module:Class)")
+        self._given = {spec: load("methods", spec) for spec in specs}
+
+    def load(self, kind: Kind, name: str) -> tuple[Any, str]:
+        """What a record calls `name`, and the spec it was found by; ConfigError where nobody registered or named it."""
+        own = name.rpartition(":")[2]
+        for spec, found in self._given.items():
+            if own in (getattr(found, "name", None), getattr(found, "__name__", None)):
+                return found, spec
+        if name in names(kind):
+            return load(kind, name), name
+        word = kind.removesuffix("s").replace("dataset", "data set")
+        raise ConfigError(
+            f"the record names the {word} '{name}', which is not registered; a record is data, and no file is imported "
+            f"for it (give its class yourself: --plugin path/to/file.py:{own if ':' in name else 'Class'})"
+        )
 
 
 def _from_module(name: str) -> ModuleType:

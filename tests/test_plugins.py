@@ -170,7 +170,7 @@ def test_a_loss_that_explodes_is_diverged_and_the_study_goes_on(capsys):
 
 DATA_ERRORS = {
     "import nothing_of_that_name\n": "No module named 'nothing_of_that_name'",
-    "class Mine:\n    name = 'mine'\n": "is no data set",
+    "class Mine:\n    name = 'mine'\n": "is not a data set",
     "from mtlbench.data.base import Dataset\nclass Mine(Dataset):\n    name = 'mine'\n": "abstract",
     "from mtlbench.data.base import Dataset\nclass Mine(Dataset):\n    pass\n": "name",
 }

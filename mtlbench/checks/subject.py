@@ -19,7 +19,6 @@ from mtlbench.checks.tiny import DENSE, HEAD, IMAGE, WIDTH, Tiny, tiny
 from mtlbench.config import RunConfig, parse
 from mtlbench.data.base import ALL, epoch_steps
 from mtlbench.deployed.network import DeployedNetwork
-from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Method, Phase
 from mtlbench.tasks import Task
 from mtlbench.training.loop import Hooks, Trainer
@@ -164,9 +163,7 @@ class Subject:
     def kind(self) -> type[Method]:
         """The class."""
         kind = plugins.load("methods", self._method) if isinstance(self._method, str) else self._method
-        if not (isinstance(kind, type) and issubclass(kind, Method) and isinstance(getattr(kind, "name", None), str)):
-            raise PluginError(f"'{self._method}' is no method (a subclass of mtlbench.method.Method with a `name`)")
-        return kind
+        return plugins.checked(kind, Method, "method", str(self._method))
 
     def file(self) -> Path | None:
         """Where the class is written; None while that is unknown."""

@@ -10,6 +10,14 @@ import typer
 from mtlbench.errors import ConfigError, unknown
 from mtlbench.given import path, spec
 
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin", metavar="FILE:CLASS", help="A class of your own that the run used, file.py:Class; many times."
+    ),
+]
+"""A record is data: only what is registered, and what stands here, is imported."""
+
 
 def _run_folder(given: str) -> Path:
     from mtlbench import records
@@ -33,9 +41,7 @@ def _to_write(given: str | None, otherwise: str) -> Path:
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder under results/records.")],
     format_: Annotated[str, typer.Option("--format", metavar="NAME", help="torch or onnx.")] = "torch",
-    method: Annotated[
-        str | None, typer.Option(metavar="FILE:CLASS", help="The class of a method of your own, file.py:Class.")
-    ] = None,
+    plugin: Plugins = None,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="The file to write; named after the run by default.")
     ] = None,
@@ -49,7 +55,7 @@ def export(
     from mtlbench.deployed import export
     from mtlbench.deployed import network as deployment
 
-    deployed = deployment.load(folder, method and spec(method))
+    deployed = deployment.load(folder, [spec(p) for p in plugin or ()])
     write = export.export_onnx if format_ == "onnx" else export.export_torch
     write(deployed, file)
     print(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
@@ -59,12 +65,7 @@ def export(
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder under results/records.")],
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image file.")],
-    method: Annotated[
-        str | None, typer.Option(metavar="FILE:CLASS", help="The class of a method of your own, file.py:Class.")
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(metavar="FILE:CLASS", help="The class of a data set of your own, file.py:Class.")
-    ] = None,
+    plugin: Plugins = None,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="The PNG to write; named after the image by default.")
     ] = None,
@@ -75,11 +76,14 @@ def predict(
     if not picture.is_file():
         raise ConfigError(f"no image '{image}'")
     file = _to_write(out, f"{picture.stem}-predictions.png")
-    from mtlbench import records
+    from mtlbench import plugins, records
+    from mtlbench.data.base import Dataset
     from mtlbench.deployed import network as deployment
     from mtlbench.deployed import predict
 
-    name = spec(dataset) if dataset else records.read_run(folder).start.dataset
-    predict.draw(deployment.load(folder, method and spec(method)), name, picture, file)
+    own = [spec(p) for p in plugin or ()]
+    found, named = plugins.Named(own).load("datasets", records.read_run(folder).start.dataset)
+    kind = plugins.checked(found, Dataset, "data set", named)  # type: ignore[type-abstract]
+    predict.draw(deployment.load(folder, own), kind, picture, file)
     print(f"wrote {file}")
     return 0

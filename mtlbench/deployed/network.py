@@ -81,20 +81,24 @@ def save(folder: Path, method: Method) -> None:
     save_file(state, folder / FILE, metadata={"where": json.dumps(asdict(method.where))})
 
 
-def load(folder: Path, method: str | None = None) -> DeployedNetwork:
-    """The deployed network of a finished run's folder; `method` names the class of a user's own (file.py:Class).
+def load(folder: Path, own: Sequence[str] = ()) -> DeployedNetwork:
+    """The deployed network of a finished run's folder; `own` names classes that are not registered (file.py:Class).
 
-    Needs no data. Raises RecordError or CheckpointError where the record or the weights are missing or do not fit.
+    Needs no data. The record is data: what it names is imported only where it is registered or in `own`. Raises
+    RecordError or CheckpointError where the record or the weights are missing or do not fit, ConfigError where the
+    record names what it may not, PluginError where something named is not what it should be.
     """
+    named = plugins.Named(own)
     run = read_run(folder)
     path = folder / FILE
     if not path.is_file():
         raise CheckpointError(f"run '{folder}' has no '{FILE}' (it is {run.status}; run it again with --force)")
-    config = RunConfig.model_validate(run.start.config)
-    tasks = tuple(Task(t.name, t.kind, t.channels, derived=t.derived) for t in run.start.tasks)
+    config: RunConfig = parse(RunConfig, run.start.config, f"record '{folder}'")
+    tasks = tuple(Task(t.name, t.kind, t.channels, t.unit, t.derived, tuple(t.classes)) for t in run.start.tasks)
     shape = tuple(run.start.shape)
-    kind = plugins.load("methods", method or config.method)
-    maker = plugins.load("backbones", config.backbone)
+    found, spec = named.load("methods", config.method)
+    kind = plugins.checked(found, Method, "method", spec)
+    maker, _ = named.load("backbones", config.backbone)
     architecture = Architecture(
         config.backbone, shape, config.width, config.head, config.dropout, config.init, config.batchnorm
     )

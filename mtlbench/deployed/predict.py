@@ -10,7 +10,6 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from mtlbench import plugins
 from mtlbench.data.base import Dataset
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError, DataError
@@ -21,15 +20,14 @@ from mtlbench.tasks.pictures import Array, coloured, span
 INCHES = 2.6  # side of a panel
 
 
-def draw(deployed: DeployedNetwork, dataset: str, image: Path, out: Path) -> None:
-    """Write the image and every task's prediction for it as a PNG.
+def draw(deployed: DeployedNetwork, kind: type[Dataset], image: Path, out: Path) -> None:
+    """Write the image and every task's prediction for it as a PNG; `kind`, the data set's class, normalises its inputs.
 
     Raises ConfigError for a network that reads no images, DataError for a file that is none.
     """
     if len(deployed.shape) != 3:
         raise ConfigError(f"the run's inputs have the shape {deployed.shape} (allowed: a run on images)")
     pixels = read(image, deployed.shape[1], deployed.shape[2])
-    kind: type[Dataset] = plugins.load("datasets", dataset)
     answers = predict(deployed, normalised(pixels, kind))
     tasks = {t.name: t for t in deployed.tasks}
     said = [sentence(tasks[name], value) for name, value in answers.items() if not tasks[name].dense]
@@ -44,8 +42,9 @@ def read(path: Path, height: int, width: int) -> Array:
 
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
-    except (UnidentifiedImageError, OSError) as error:
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(ImageOps.fit(upright.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read the image '{path}': {' '.join(str(error).split())}") from error
 
 

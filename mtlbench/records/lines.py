@@ -36,6 +36,8 @@ class TaskInfo(BaseModel):
     name: str
     kind: str
     channels: int
+    unit: str = ""
+    classes: list[str] = []
     derived: bool = False
     metrics: list[MetricInfo]
 

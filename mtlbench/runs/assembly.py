@@ -52,11 +52,7 @@ def _dataset(spec: str, options: str, root: str | None, tasks: tuple[str, ...] |
 def dataset_class(spec: str) -> type[Dataset]:
     """The data set class behind a spec."""
     kind = plugins.load("datasets", spec)
-    if not (isinstance(kind, type) and issubclass(kind, Dataset) and getattr(kind, "name", None)):
-        raise PluginError(
-            f"'{spec}' is no data set (a subclass of mtlbench.data.base.Dataset with a `name` is expected)"
-        )
-    return kind
+    return plugins.checked(kind, Dataset, "data set", spec)  # type: ignore[type-abstract]
 
 
 def open_dataset(spec: str, options: Mapping[str, Any], data_dir: str | None, tasks: Sequence[str] | None) -> Dataset:
@@ -67,9 +63,7 @@ def open_dataset(spec: str, options: Mapping[str, Any], data_dir: str | None, ta
 def open_method(spec: str) -> type[Method]:
     """The method class behind a spec."""
     kind = plugins.load("methods", spec)
-    if not (isinstance(kind, type) and issubclass(kind, Method) and getattr(kind, "name", None)):
-        raise PluginError(f"'{spec}' is no method (a subclass of mtlbench.method.Method with a `name` is expected)")
-    return kind
+    return plugins.checked(kind, Method, "method", spec)
 
 
 class Parts:
@@ -162,6 +156,8 @@ def start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
                 name=t.name,
                 kind=t.kind,
                 channels=t.channels,
+                unit=t.unit,
+                classes=list(t.classes),
                 derived=t.derived,
                 metrics=[records.MetricInfo(**asdict(m)) for m in t.metrics],
             )

@@ -138,10 +138,8 @@ def entry(spec: str) -> Entry:
         return Entry(spec, attribute, None)
     from mtlbench.method import Method
 
-    if not (isinstance(cls, type) and issubclass(cls, Method)):
-        raise PluginError(f"'{spec}' is no method (a subclass of mtlbench.method.Method is expected)")
-    name = getattr(cls, "name", None)
-    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name)):
+    name = plugins.checked(cls, Method, "method", spec).name
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
         raise PluginError(f"'{spec}' has the name {name!r} (allowed: a text of letters, digits and - _ . +)")
     return Entry(spec, name, cls)
 

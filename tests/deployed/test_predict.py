@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from mtlbench.data.base import Dataset
+from mtlbench.data.scenes import Scenes, ScenesOptions
 from mtlbench.deployed import predict
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError, DataError
@@ -100,8 +101,6 @@ def test_pixels_are_normalised_as_the_data_set_says():
 
 
 def test_scenes_are_normalised_the_same_way_in_training():
-    from mtlbench.data.scenes import Scenes, ScenesOptions
-
     scenes = Scenes(ScenesOptions(images=2, test_images=1, size=32))
     inputs = scenes.load("test", "all", [0]).inputs
     mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in Scenes.normalisation)
@@ -126,7 +125,7 @@ def test_every_task_is_asked_at_once_and_answers_at_the_inputs_resolution():
 
 
 def test_the_picture_holds_the_input_and_every_prediction(photo, tmp_path):
-    predict.draw(deployed(), "scenes", photo, tmp_path / "out.png")
+    predict.draw(deployed(), Scenes, photo, tmp_path / "out.png")
     picture = np.asarray(Image.open(tmp_path / "out.png").convert("RGB"))
     colours = {tuple(c) for c in picture.reshape(-1, 3)}
     assert {(255, 0, 0), (0, 0, 255)} <= colours  # the input
@@ -136,13 +135,13 @@ def test_the_picture_holds_the_input_and_every_prediction(photo, tmp_path):
 
 def test_what_cannot_be_drawn_is_said(photo, tmp_path):
     with pytest.raises(ConfigError, match="a run on images"):
-        predict.draw(deployed(shape=(1014,)), "text", photo, tmp_path / "out.png")
+        predict.draw(deployed(shape=(1014,)), Scenes, photo, tmp_path / "out.png")
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(DataError, match="cannot read the image"):
-        predict.draw(deployed(), "scenes", tmp_path / "notes.txt", tmp_path / "out.png")
+        predict.draw(deployed(), Scenes, tmp_path / "notes.txt", tmp_path / "out.png")
     cut = tmp_path / "cut.png"
     cut.write_bytes(photo.read_bytes()[:60])
     with pytest.raises(DataError, match=r"cannot read the image '.*cut\.png'"):
-        predict.draw(deployed(), "scenes", cut, tmp_path / "out.png")
+        predict.draw(deployed(), Scenes, cut, tmp_path / "out.png")
     with pytest.raises(ConfigError, match="cannot write"):
-        predict.draw(deployed(), "scenes", photo, Path("nowhere/out.png"))
+        predict.draw(deployed(), Scenes, photo, Path("nowhere/out.png"))

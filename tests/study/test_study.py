@@ -155,7 +155,7 @@ def test_a_plugin_needs_a_name_of_its_own(tmp_path, name, message):
 
 def test_what_is_no_method_is_refused(tmp_path):
     spec = _file(tmp_path, "class Mine:\n    name = 'mine'\n") + ":Mine"
-    with pytest.raises(PluginError, match="is no method"):
+    with pytest.raises(PluginError, match="is not a method"):
         study.entry(spec)
 
 
