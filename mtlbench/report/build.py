@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from mtlbench.report.analysis import ranking
 from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.analysis.datasets import OverDatasets
 from mtlbench.report.analysis.ranking import Ranking
 from mtlbench.report.disk import Disk
 from mtlbench.report.report import Report, read, uncollected
 from mtlbench.report.tables import formats
 from mtlbench.report.tables.comparisons import rank_table
 from mtlbench.report.tables.header import header, title
+from mtlbench.report.tables.overview import effects_table, overview_table
 from mtlbench.report.tables.study import all_tables
 from mtlbench.report.text import clean, markdown
 
@@ -53,9 +55,13 @@ def _all_tables(disk: Disk, report: Report) -> tuple[dict[str, list[formats.Tabl
     tables = {r.study.name: all_tables(r) for r in report.aggregates}
     for result in report.aggregates:
         _tables(disk, result, tables[result.study.name])
+    if report.overview.labels:
+        _across(disk, "overview", "All studies", [], overview_table(report.overview))
+    for effects in report.overview.over:
+        _across(disk, effects.name, effects.title, _sets(effects), effects_table(effects))
     rankings = ranking.rankings(report.aggregates)
     for found in rankings:
-        _ranking(disk, found)
+        _across(disk, found.name, found.title, _sets(found), rank_table(found.ranks))
     return tables, rankings
 
 
@@ -84,16 +90,18 @@ def _code(text: str) -> str:
     return f"`{text}`" if "`" not in text else markdown(text)
 
 
-def _ranking(disk: Disk, found: Ranking) -> None:
-    table = rank_table(found.ranks)
-    said = [
-        ("Data sets", ", ".join(found.datasets)),
-        ("Left out, not in all of them", ", ".join(found.left_out) or "none"),
-    ]
-    said = [(name, clean(text, 2000)) for name, text in said]
-    disk.put(f"tables/{found.name}.md", document(found.title, said, [table]))
-    disk.put(f"tables/{found.name}.csv", formats.to_csv(table))
-    disk.put(f"tables/{found.name}.tex", formats.to_latex(table, [found.title, *(f"{k}: {v}" for k, v in said)]))
+def _sets(found: Ranking | OverDatasets) -> list[tuple[str, str]]:
+    """What stands above a table over data sets."""
+    left_out = ", ".join(found.left_out) or "none"
+    said = [("Data sets", ", ".join(found.datasets)), ("Left out, not in all of them", left_out)]
+    return [(name, clean(text, 2000)) for name, text in said]
+
+
+def _across(disk: Disk, name: str, heading: str, said: list[tuple[str, str]], table: formats.Table) -> None:
+    """A table over several studies."""
+    disk.put(f"tables/{name}.md", document(heading, said, [table]))
+    disk.put(f"tables/{name}.csv", formats.to_csv(table))
+    disk.put(f"tables/{name}.tex", formats.to_latex(table, [heading, *(f"{k}: {v}" for k, v in said)]))
 
 
 def _figure(disk: Disk, figure: Figure) -> None:

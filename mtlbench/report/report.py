@@ -12,6 +12,7 @@ from mtlbench.errors import RecordError
 from mtlbench.records import read_each
 from mtlbench.report.analysis import bootstrap, claims
 from mtlbench.report.analysis.aggregate import Aggregate, aggregate
+from mtlbench.report.analysis.overview import Overview, overview
 from mtlbench.report.reading.reported_run import ReportedRun, reported
 from mtlbench.report.reading.studies import studies
 from mtlbench.report.tables.header import title
@@ -27,6 +28,7 @@ class Report:
     aggregates: list[Aggregate]
     runs: list[ReportedRun]
     problems: list[str]
+    overview: Overview
     files: list[str] = field(default_factory=list)
 
     @property
@@ -50,7 +52,8 @@ def read(results: Path, out: Path | None = None) -> Report:
         for result in aggregates:
             claims.compare(result)
             result.test = bootstrap.resample(result)
-    return Report(results, out or results, aggregates, runs, problems)
+        whole = overview(aggregates)
+    return Report(results, out or results, aggregates, runs, problems, whole)
 
 
 @contextmanager

@@ -126,6 +126,8 @@ _LATEX = {
     "Δ": r"$\Delta$",
     "×": r"$\times$",
     "≈": r"$\approx$",
+    "▲": r"$\bigtriangleup$",
+    "▼": r"$\bigtriangledown$",
     "≥": r"$\geq$",
     "α": r"$\alpha$",
     "δ": r"$\delta$",

@@ -36,7 +36,7 @@ def real(result: Aggregate, kind: str, sign: int = 0) -> list[Claim]:
     return [c for c in found if sign * c.test.difference.mean >= 0] if sign else found
 
 
-def _points(result: Aggregate) -> tuple[int, str]:
+def difference_unit(result: Aggregate) -> tuple[int, str]:
     """Decimals and unit of a difference in the headline."""
     return (1, "points of Δ") if merit(result) == "Δ" else (3, "of skill")
 
@@ -64,7 +64,7 @@ def _verdict(result: Aggregate) -> list[str]:
 
 def _listed(result: Aggregate, claims: Sequence[Claim]) -> str:
     """Each method with its smallest difference to hard sharing, of however it was trained."""
-    decimals, points = _points(result)
+    decimals, points = difference_unit(result)
     ordered = sorted(claims, key=lambda c: (-abs(c.test.difference.mean), c.line.label))
     told = [f"{c.line.label} ({interval(over_shared(result, c.line), decimals)}, p {p_text(c.test.corrected)})"
             if not c.line.controlled else f"{c.line.label} (p {p_text(c.test.corrected)})" for c in ordered]  # fmt: skip
@@ -73,7 +73,7 @@ def _listed(result: Aggregate, claims: Sequence[Claim]) -> str:
 
 def _controls(result: Aggregate) -> list[str]:
     """What is left of each method's gain when hard sharing is given the method's own training."""
-    decimals, points = _points(result)
+    decimals, points = difference_unit(result)
     told = []
     for line in result.lines:
         if not line.controlled:
@@ -102,7 +102,7 @@ def _unknown(result: Aggregate) -> list[str]:
     sizes = [c.test.detectable for c in open_ if math.isfinite(c.test.detectable)]
     if not open_:
         return []
-    decimals, points = _points(result)
+    decimals, points = difference_unit(result)
     named = f"{len(open_)} methods" if len(open_) > 1 else open_[0].line.label
     if not sizes:
         return [f"For {named} there are too few common seeds to tell."]

@@ -17,7 +17,7 @@ TITLE = "Cost by number of tasks"
 AXES = (
     ("parameters_backbone", "backbone parameters", ""),
     ("macs", "multiply-adds, all tasks", "MAC"),
-    ("training_flops", "training compute", "FLOP"),
+    ("macs_own_pass", "multiply-adds, own passes", "MAC"),
 )
 APART = frozenset({"tasks", "data", "steps"})
 
@@ -53,7 +53,7 @@ def _curves(family: list[Aggregate], order: dict[str, int]) -> list[dict[str, An
 
 
 def draw(content: dict[str, Any]) -> Figure:
-    """Parameters, MACs and training compute by number of tasks: counts alone, as times of two studies are not comparable."""
+    """Parameters and multiply-adds by number of tasks: counts alone, as times of two studies are not comparable."""
     made = style.figure(3.2)
     grid = made.subplots(1, len(AXES))
     for axes, (key, name, unit) in zip(grid, AXES, strict=True):

@@ -12,6 +12,7 @@ from mtlbench.report.analysis.statistics import Summary
 from mtlbench.report.text import MISSING, csv_text, latex, markdown, number, si
 
 BEST, SECOND = "best", "second"
+BETTER, WORSE = "▲", "▼"  # than hard sharing, by the corrected test
 LONG_HEAD = 11  # letters of a column's head that stand in one line of LaTeX
 PAGE = 10  # columns that a page of paper holds beside the first
 
@@ -43,11 +44,13 @@ class Column:
 
 @dataclass
 class Cell:
-    """A figure over seeds, or a text. `tied` says that it could not be told from the best at these seeds."""
+    """A figure over seeds, or a text. `tied` says that it could not be told from the best at these seeds; `sign` stands
+    behind it."""
 
     value: Summary | str
     mark: str = ""
     tied: bool = False
+    sign: str = ""
 
     def show(self, column: Column) -> str:
         """The cell as plain text."""
@@ -62,7 +65,7 @@ class Cell:
                 text += f" [{column.figure(value.low, column.sign)}, {column.figure(value.high, column.sign)}]"
             else:
                 text += f" ± {column.figure(value.sd)}"
-        return text + (" ≈" if self.tied else "")
+        return text + (" ≈" if self.tied else "") + (f" {self.sign}" if self.sign else "")
 
 
 @dataclass

@@ -1,0 +1,104 @@
+"""The answer over all studies of a page: what is known, and as loud as that what is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from mtlbench.report.analysis.aggregate import Aggregate, Line
+from mtlbench.report.analysis.datasets import FEWEST, OverDatasets
+from mtlbench.report.analysis.overview import Overview
+from mtlbench.report.analysis.statistics import Paired
+from mtlbench.report.page.answers import ONE_SEED, difference_unit, training
+from mtlbench.report.tables.comparisons import p_text
+from mtlbench.report.tables.header import title
+from mtlbench.report.text import number
+
+SHOWN = 6  # differences named in one sentence
+
+
+def known(overview: Overview) -> list[str]:
+    """The page's answer, the most important first; every difference said is corrected over all that could have been."""
+    if not overview.labels:
+        return ["No finished run has a figure yet."]
+    if not overview.ranked:
+        return [ONE_SEED]
+    found = [(word, overview.real(sign)) for word, sign in (("Better", 1), ("Worse", -1))]
+    told = [f"{word} than hard sharing: {_listed(real)}." for word, real in found if real]
+    told = told or [f"No method is shown to differ from hard sharing{_where(overview.ranked)}."]
+    return told + [s for over in overview.over for s in _over(over)]
+
+
+def unknown(overview: Overview) -> list[str]:
+    """What these records do not say, so that nobody reads it into the table."""
+    single = [title(r.study) for r in overview.results if len(r.study.seeds) == 1]
+    told = []
+    if single and overview.ranked:
+        told.append(f"One seed, so no ranking: {'; '.join(single)}.")
+    elif single:
+        told.append(
+            "Whether any method differs from another: with one seed there is no interval and no test. "
+            "More seeds (`--seeds 0,1,2`) would say."
+        )
+    told += [s for r in overview.ranked for s in _open(overview, r)]
+    told += _untrained(overview)
+    if overview.results and not overview.over:
+        told.append(f"Nothing is said over data sets: that takes {FEWEST} of one protocol, with two seeds or more.")
+    return told
+
+
+def _where(results: Sequence[Aggregate]) -> str:
+    return f" in {title(results[0].study)}" if len(results) == 1 else f" in any of {len(results)} studies"
+
+
+def _listed(real: Sequence[tuple[Aggregate, Line, Paired]]) -> str:
+    told = []
+    for result, line, test in real[:SHOWN]:
+        decimals, unit = difference_unit(result)
+        gain = f"{number(test.difference.mean, decimals, sign=True)} {unit}"
+        told.append(f"{line.label} in {title(result.study)} ({gain} {training(result)}, p {p_text(test.corrected)})")
+    more = f"; and {len(real) - SHOWN} more, marked in the table" if len(real) > SHOWN else ""
+    return "; ".join(told) + more
+
+
+def _over(found: OverDatasets) -> Iterator[str]:
+    real = [e for e in found.effects if e.test.real]
+    sets = f"{len(found.datasets)} data sets ({', '.join(found.datasets)})"
+    for effect in sorted(real, key=lambda e: -abs(e.test.difference.mean)):
+        word = "better" if effect.test.difference.mean > 0 else "worse"
+        gain = f"{number(effect.gain.figure, 1, sign=True)} points of Δ, p {p_text(effect.test.corrected)}"
+        yield f"Over {sets} {effect.label} is {word} than hard sharing ({gain})."
+    if not real:
+        sizes = [e.test.detectable for e in found.effects if math.isfinite(e.test.detectable)]
+        size = f"; one of {_range(sizes, 1)} points of Δ would have been with a chance of 80 %" if sizes else ""
+        yield f"Over {sets} no method is shown to differ from hard sharing{size}."
+
+
+def _range(values: Sequence[float], decimals: int) -> str:
+    low, high = number(min(values), decimals), number(max(values), decimals)
+    return low if low == high else f"{low} to {high}"
+
+
+def _open(overview: Overview, result: Aggregate) -> Iterator[str]:
+    """The differences to hard sharing that were not found in a study, and how large they would have had to be."""
+    own = [t for (study, _), t in overview.tests.items() if study == result.study.name and not t.real]
+    sizes = [t.detectable for t in own if math.isfinite(t.detectable)]
+    decimals, unit = difference_unit(result)
+    if sizes:
+        count = f"{len(own)} methods are" if len(own) > 1 else "one method is"
+        yield (
+            f"{title(result.study)}: {count} not told apart from hard sharing, which does not make them equal; a difference "
+            f"of {_range(sizes, decimals)} {unit} would have been found with a chance of 80 %."
+        )
+
+
+def _untrained(overview: Overview) -> Iterator[str]:
+    """Studies whose comparison lacks its baseline, or compares unequal training."""
+    for result in overview.results:
+        if result.line("shared") is None:
+            yield f"{title(result.study)}: no run of hard sharing, so there is no baseline to test against."
+        elif result.study.config.get("budget") == "final" and not any(x.controlled for x in result.lines):
+            yield (
+                f"{title(result.study)}: methods train longer than hard sharing there (budget final), and no run gives it "
+                "the same; a gain may be that of training."
+            )

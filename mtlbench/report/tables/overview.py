@@ -1,0 +1,54 @@
+"""Tables over several studies: every method's Delta in each of them, and the effects over data sets."""
+
+from __future__ import annotations
+
+from mtlbench.report.analysis.aggregate import Aggregate, mean
+from mtlbench.report.analysis.datasets import OverDatasets
+from mtlbench.report.analysis.merit import merit, worth
+from mtlbench.report.analysis.overview import Overview
+from mtlbench.report.analysis.statistics import EMPTY, Span, Summary
+from mtlbench.report.tables import words
+from mtlbench.report.tables.comparisons import p_text
+from mtlbench.report.tables.formats import BETTER, WORSE, Cell, Column, Table
+from mtlbench.report.tables.header import title
+
+
+def overview_table(overview: Overview) -> Table:
+    """Rows are methods, columns studies: Delta with its interval, marked where it differs from hard sharing."""
+    rows = [(label, [_cell(overview, r, label) for r in overview.results]) for label in overview.labels]
+    tested = sum(t.p == t.p for t in overview.tests.values())
+    notes = [words.OVERVIEW + (words.OVERVIEW_MARKS.format(tested=tested) if tested else "")]
+    columns = [_column(r) for r in overview.results]
+    return Table("overview", "All studies: Δ over single-task", columns, rows, notes)
+
+
+def _column(result: Aggregate) -> Column:
+    delta = merit(result) == "Δ"
+    seeds = len(result.study.seeds)
+    head = f"{title(result.study)}, {'one seed' if seeds == 1 else f'{seeds} seeds'}{'' if delta else ', mean skill'}"
+    return Column(result.study.name, head, "", "%" if delta else "", True, 1 if delta else 3, delta, interval=True)
+
+
+def _cell(overview: Overview, result: Aggregate, label: str) -> Cell:
+    line, test = overview.line(result, label), overview.tests.get((result.study.name, label))
+    mark = "" if test is None or not test.real else BETTER if test.difference.mean > 0 else WORSE
+    return Cell(EMPTY if line is None else mean(worth(result, line)), sign=mark)
+
+
+def effects_table(found: OverDatasets) -> Table:
+    """Each method over the data sets."""
+    columns = [
+        Column("gain", "gain over hard sharing in Δ", "", "points", True, 1, True, interval=True),
+        Column("iqm", "interquartile mean of Δ", "", "%", True, 1, True, interval=True),
+        Column("improvement", "probability of improvement", "", "", True, 2, interval=True),
+        Column("p", "p"),
+    ]
+    rows = [
+        (e.label, [*(Cell(_span(s)) for s in (e.gain, e.middle, e.better)), Cell(p_text(e.test.corrected))])
+        for e in found.effects
+    ]
+    return Table("effects", "Effects over data sets", columns, rows, [words.EFFECTS])
+
+
+def _span(span: Span) -> Summary:
+    return Summary(1, span.figure, span.sd, span.low, span.high)

@@ -1,0 +1,124 @@
+"""All studies at once: one family of tests, what is known and what is not, on the page, in tables, in a terminal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from mtlbench.report.analysis.overview import overview
+from mtlbench.report.analysis.statistics import holm
+from mtlbench.report.page.answers import ONE_SEED
+from mtlbench.report.page.overall import known, unknown
+from mtlbench.report.reading.reported_run import ReportedRun
+from mtlbench.report.report import read
+from mtlbench.report.tables.formats import BETTER, WORSE, to_latex, to_markdown
+from mtlbench.report.tables.overview import overview_table
+from tests.report.test_claims import made, null, template, with_controls
+
+__all__ = ["template"]  # a fixture
+
+SAID = ("Better than", "Worse than", "Over ")
+
+
+def test_every_gain_of_every_study_is_one_family(small: Path) -> None:
+    """Corrected together: the p values of all studies through Holm at once, which is more than each alone asks for."""
+    results = read(small).aggregates
+    found = overview(results)
+    gains = [(r, c) for r in results for c in r.claims if c.kind == "gain"]
+    fixed = holm([c.test.p for _, c in gains])
+    assert len(found.tests) == len(gains) > 8
+    for (result, claim), p in zip(gains, fixed, strict=True):
+        assert found.tests[result.study.name, claim.line.label].corrected == pytest.approx(p, nan_ok=True)
+
+
+def test_the_table_marks_what_survives_and_nothing_else(small: Path) -> None:
+    found = overview(read(small).aggregates)
+    table = overview_table(found)
+    assert [label for label, _ in table.rows][:2] == ["single-task", "hard-sharing"]
+    marked = {(result.study.name, label): cell.sign for label, cells in table.rows
+              for result, cell in zip(found.results, cells, strict=True) if cell.sign}  # fmt: skip
+    real = {(r.study.name, x.label): s for sign, s in ((1, BETTER), (-1, WORSE)) for r, x, _ in found.real(sign)}
+    assert marked == real
+    assert real
+    assert BETTER in to_markdown(table)
+    assert r"$\bigtriangleup$" in to_latex(table, [])
+
+
+def test_one_seed_is_the_headline(synthetic: ModuleType, tmp_path: Path) -> None:
+    for dataset in ("a", "b"):
+        for method in ("single-task", "hard-sharing", "nddr"):
+            synthetic.run(tmp_path, method, 0, dataset, per_image=False, curve=1)
+    found = read(tmp_path).overview
+    assert known(found) == [ONE_SEED]
+    assert any("with one seed there is no interval and no test" in s for s in unknown(found))
+    assert not any(cell.sign for _, cells in overview_table(found).rows for cell in cells)
+
+
+def test_studies_of_one_seed_beside_others_are_named_as_unknown(synthetic: ModuleType, tmp_path: Path) -> None:
+    for dataset, seeds in (("a", 3), ("b", 1)):
+        for method in ("single-task", "hard-sharing", "nddr"):
+            for seed in range(seeds):
+                synthetic.run(tmp_path, method, seed, dataset, per_image=False, curve=1)
+    found = read(tmp_path).overview
+    assert "One seed, so no ranking: b: segmentation, normals (derived), depth." in unknown(found)
+    assert any(s.startswith("Nothing is said over data sets") for s in unknown(found))
+
+
+def test_what_was_not_found_is_said_with_the_size_that_would_have_been(template: ReportedRun) -> None:
+    found = overview([null(template, 3, 5, np.random.default_rng(2))])
+    sizes = [t.detectable for t in found.tests.values()]
+    assert known(found)[0].startswith("No method is shown to differ from hard sharing in ")
+    said = next(s for s in unknown(found) if "not told apart from hard sharing" in s)
+    assert f"a difference of {min(sizes):.1f} to {max(sizes):.1f} points of Δ would have been found" in said
+
+
+def test_unequal_training_is_said(synthetic: ModuleType, tmp_path: Path) -> None:
+    """Budget final without a control at equal training; and a study without hard sharing."""
+    for method in ("single-task", "hard-sharing", "nddr"):
+        for seed in range(2):
+            synthetic.run(tmp_path, method, seed, "a", per_image=False, curve=1, budget="final")
+            if method != "hard-sharing":
+                synthetic.run(tmp_path, method, seed, "b", per_image=False, curve=1)
+    said = unknown(read(tmp_path).overview)
+    assert any(s.startswith("a: ") and "a gain may be that of training" in s for s in said)
+    assert any(s.startswith("b: ") and "no run of hard sharing" in s for s in said)
+
+
+def test_a_win_over_short_hard_sharing_alone_is_no_answer(template: ReportedRun) -> None:
+    lost = overview([with_controls(template, 1.1, 1.0, 0.99)])
+    assert not any("search" in s for s in known(lost) if s.startswith("Better"))
+    won = overview([with_controls(template, 1.1, 1.05, 1.04)])
+    assert known(won)[0].startswith("Better than hard sharing: search in ")
+    assert "at equal training" in known(won)[0]
+
+
+def test_pages_of_equal_methods_say_something_false_in_five_of_a_hundred(template: ReportedRun) -> None:
+    """Five studies of seven equal methods, each corrected alone: at least one false sentence in some 15 % and more."""
+    rng = np.random.default_rng(11)
+    pages, whole, alone = 25, 0, 0
+    for _ in range(pages):
+        results = [null(template, 3, 7, rng) for _ in range(5)]
+        for i, result in enumerate(results):
+            result.study.name = f"study-{i}"
+        whole += any(s.startswith(SAID) for s in known(overview(results)))
+        alone += any(c.test.real for r in results for c in r.claims if c.kind == "gain")
+    assert whole / pages <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / pages)
+    assert whole <= alone
+
+
+def test_no_runs_no_answer() -> None:
+    assert known(overview([])) == ["No finished run has a figure yet."]
+    assert unknown(overview([])) == []
+
+
+def test_a_method_of_one_study_has_no_figure_in_the_others(template: ReportedRun) -> None:
+    rng = np.random.default_rng(0)
+    errors = {f"m{i}": 1 + rng.normal(0, 0.02, (3, 3)) for i in range(4)}
+    two = [made(template, errors), made(template, dict(list(errors.items())[:3]))]
+    rows = dict(overview_table(overview(two)).rows)
+    column = overview_table(overview(two)).columns[1]
+    assert rows["m3"][1].show(column) == "n/a"
