@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+NAMED = 3  # of the weights that are not finite
 LONGEST = 2000  # characters of a message: a damaged file's content may stand in one
 
 
@@ -53,12 +54,13 @@ class CheckpointError(MtlbenchError):
 
 
 class Diverged(MtlbenchError):
-    """A loss became NaN or infinite: the run ends here, the study goes on."""
+    """A loss, an output or a weight became NaN or infinite: the run ends here, the study goes on."""
 
-    def __init__(self, step: int, tasks: Iterable[str]) -> None:
-        self.step = step
-        self.tasks = tuple(tasks)
-        super().__init__(f"loss of {', '.join(self.tasks)} is not finite at step {step}")
+    def __init__(self, what: str, names: Sequence[str], place: str) -> None:
+        self.what, self.names, self.place = what, tuple(names), place
+        listed = ", ".join(self.names[:NAMED])
+        more = f" and {len(self.names) - NAMED} more" if len(self.names) > NAMED else ""
+        super().__init__(f"{what} of {listed}{more} is not finite {place}")
 
 
 def unknown(what: str, given: str, allowed: Iterable[str]) -> UnknownName:

@@ -17,7 +17,7 @@ sys.path[0] = str(Path(__file__).parents[1])  # beside this file lie packages of
 
 from mtlbench import plugins, records  # noqa: E402
 from mtlbench.config import RunConfig  # noqa: E402
-from mtlbench.runs import runner  # noqa: E402
+from mtlbench.runs import course, runner  # noqa: E402
 
 TOY = f"{Path(__file__).parent / 'helpers' / 'toy.py'}:Toy"
 STEPS = 60
@@ -32,7 +32,7 @@ def request(method: str, out: str) -> runner.Request:
 
 def child(method: str, out: str) -> None:
     """Run with a checkpoint every few steps and a line after every step."""
-    runner.SIGN_SECONDS, runner.SAVE_SECONDS = 0.0, 0.2
+    course.SIGN_SECONDS, course.SAVE_SECONDS = 0.0, 0.2
     runner.execute(request(method, out), lambda p: print(p.step, p.phase, flush=True))
 
 

@@ -15,7 +15,7 @@ from mtlbench.errors import ConfigError, MtlbenchError, RecordError, one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mtlbench.runs.runner import Outcome, Plan, Request
+    from mtlbench.runs.runner import Outcome, Preview, Request
     from mtlbench.study.study import Study
 
 Text = str | None  # numbers too: what is wrong with one is then said in one place, by the settings
@@ -146,7 +146,7 @@ def _controls(study: Study, requests: Sequence[Request]) -> list[Request]:
     return controls(study, requests, [_plan(r).steps for r in requests])
 
 
-def _plan(request: Request) -> Plan:
+def _plan(request: Request) -> Preview:
     """A request's plan; where a user's method breaks even that, an empty one."""
     from mtlbench.runs import runner
     from mtlbench.study.following import completed, follows
@@ -162,7 +162,7 @@ def _plan(request: Request) -> Plan:
     except ConfigError:
         raise
     except Exception as error:  # the run itself will say so in its record
-        return runner.Plan(Path(request.out), f"will fail: {one_line(error)}", (), request.config.steps)
+        return runner.Preview(Path(request.out), f"will fail: {one_line(error)}", (), request.config.steps)
 
 
 def _summary(requests: Sequence[Request], outcomes: Sequence[Outcome]) -> int:
@@ -200,7 +200,7 @@ def show_plan(study: Study) -> int:
     return 0
 
 
-def _row(request: Request, plan: Plan, speeds: dict[tuple[str, str, str], float]) -> tuple[Any, ...]:
+def _row(request: Request, plan: Preview, speeds: dict[tuple[str, str, str], float]) -> tuple[Any, ...]:
     config = request.config
     phases = " ".join(f"{p.name}:{p.steps}" for p in plan.phases)
     speed = speeds.get((config.method, config.dataset, request.device))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtlbench.data.base import Dataset, streams_of, whole_batches
 from mtlbench.deployed.network import DeployedNetwork
+from mtlbench.errors import Diverged
 from mtlbench.tasks import Task, skill
 from mtlbench.tasks.losses import elementwise, to_label
 from mtlbench.tasks.metrics import ConstantPredictor, statistics
@@ -53,6 +54,11 @@ class Meter:
             self._histogram = histogram.sum(0) + (0.0 if self._histogram is None else self._histogram)
         self._rows.append(rows)
 
+    @property
+    def finite(self) -> bool:
+        """Whether the loss over what is labelled is a number."""
+        return math.isfinite(self._loss)
+
     def images(self) -> dict[str, NDArray[np.float64]]:
         """Each image's statistics, (N, k)."""
         return {k: np.concatenate([row[k] for row in self._rows]) for k in self._rows[0]}
@@ -74,7 +80,10 @@ def evaluate(
     device: str = "cpu",
     precision: str = "fp32",
 ) -> Evaluation:
-    """Run a network in eval mode over a whole part ("val" or "test"); its mode is restored."""
+    """Run a network in eval mode over a whole part ("val" or "test"); its mode is restored.
+
+    Raises Diverged where an output, or a loss over labelled elements, is not finite.
+    """
     meters = {t.name: Meter(t) for t in dataset.tasks}
     autocast = torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bf16")
     with network.resting():
@@ -83,8 +92,12 @@ def evaluate(
                 batch = batch.map(lambda x: x.to(device))
                 with autocast:
                     predictions = network.answers({stream: batch.inputs}, [t.name for t in tasks])
+                if bad := [t.name for t in tasks if not bool(predictions[t.name].isfinite().all())]:
+                    raise Diverged("output", bad, f"on {part}")
                 for task in tasks:
                     meters[task.name].update(predictions[task.name], batch.targets[task.name])
+    if bad := [name for name, meter in meters.items() if not meter.finite]:
+        raise Diverged("loss", bad, f"on {part}")
     return _collect(meters)
 
 

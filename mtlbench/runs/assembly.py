@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,32 +14,15 @@ from torch import Tensor
 from mtlbench import plugins, records
 from mtlbench.backbones import Architecture, Build
 from mtlbench.backbones.build import pretrained_weights
-from mtlbench.config import RunConfig, parse
+from mtlbench.config import parse
 from mtlbench.data.base import Dataset, epoch_steps
 from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Method, Phase
 from mtlbench.runs import environment
+from mtlbench.runs.request import Request
 from mtlbench.training.plan import resolve_phases
 
-environment.commit()
 PARTS = ("train", "train-a", "train-b")
-
-
-@dataclass(frozen=True)
-class Request:
-    """One run as asked for: its configuration, and what does not decide its numbers (paths, threads, device index)."""
-
-    config: RunConfig
-    method: str  # a registered name, file.py:Class or package.module:Class
-    dataset: str
-    out: str
-    data_dir: str | None = None
-    weights: str | None = None  # a file of pretrained weights
-    device: str = "cpu"
-    threads: int = 1
-    force: bool = False
-    command: str = ""
-    trial: int | None = None  # its number in a tuning stage
 
 
 @lru_cache(maxsize=4)
@@ -66,7 +49,7 @@ def open_method(spec: str) -> type[Method]:
     return plugins.checked(kind, Method, "method", spec)
 
 
-class Parts:
+class Assembly:
     """What a request is made of, built on demand."""
 
     def __init__(self, request: Request) -> None:
@@ -140,7 +123,7 @@ class Parts:
         return resolve_phases(method.phases, Budget(self.config.steps, epoch), self.config.budget == "final")
 
 
-def start_line(parts: Parts, phases: tuple[Phase, ...]) -> records.Start:
+def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:
     """What a record says first: everything about the run that is known before it."""
     config, dataset, request = parts.config, parts.dataset, parts.request
     return records.Start(

@@ -134,12 +134,12 @@ class _Pool:
     def _skip_done(self) -> None:
         """Runs that are done need no process."""
         from mtlbench import records
-        from mtlbench.runs.assembly import Parts
+        from mtlbench.runs.assembly import Assembly
 
         for number in list(self.waiting):
             request = self.requests[number]
             with suppress(Exception):  # whatever is wrong with it, its worker will say
-                if not request.force and records.status_of(Parts(request).folder) in ("finished", "diverged"):
+                if not request.force and records.status_of(Assembly(request).folder) in ("finished", "diverged"):
                     self.done[number] = self.execute(request, lambda progress: None)
                     self.display.end(number, request, self.done[number])
                     self.waiting.remove(number)

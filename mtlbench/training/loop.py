@@ -22,6 +22,8 @@ from mtlbench.tasks.losses import task_loss
 from mtlbench.training.optimisers import TurnOptimizer, thaw
 from mtlbench.training.outputs import check_outputs
 from mtlbench.training.plan import Segment, make_plan
+from mtlbench.training.selection import Selected, judge, rules
+from mtlbench.training.soundness import Soundness
 from mtlbench.training.weighting import Weighting
 
 RECOUNT = 50  # steps for which a turn's counted FLOPs stand: a curriculum changes them slowly
@@ -57,26 +59,6 @@ class State:
     timing: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TIMERS, 0.0))
 
 
-@dataclass
-class Selected:
-    """The weights to deploy, so far, and where training stood."""
-
-    where: Where
-    weights: dict[str, Tensor]
-
-
-def rules(config: RunConfig) -> tuple[str, ...]:
-    """The rules by which a run chooses what it would deploy, its own first; a trial never looks at test."""
-    if config.role == "tune":
-        return ("last" if config.selection == "last" else "best-val",)
-    return tuple(dict.fromkeys((config.selection, *config.also)))
-
-
-def judge(rule: str) -> str:
-    """The split whose score a rule goes by."""
-    return "test" if rule == "best-test-oracle" else "val"
-
-
 class Trainer:
     """Runs the plan of a method's phases over a data set.
 
@@ -101,6 +83,7 @@ class Trainer:
         self.chosen: dict[str, Selected] = {}
         self._initial = initial
         self._initial_weighting = {k: v.clone() for k, v in weighting.state_dict().items()}
+        self._sound = Soundness({"": method, "weighting.": weighting})
         self._optimizers: list[TurnOptimizer] = []
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
         self._tasks = streams_of(dataset)
@@ -154,7 +137,7 @@ class Trainer:
         self._optimizers = [TurnOptimizer(t, self.method, self.weighting, self.config) for t in phase.turns]
 
     def _leave(self, phase: Phase) -> None:
-        self._look()
+        self._check(phase)
         if phase.scored:
             self.state.scores[phase.name] = self._measure(phase, "phase")[judge(self.rules[0])]
         if phase.final and phase.steps and "last" in self.rules:
@@ -249,11 +232,18 @@ class Trainer:
             bad = [name for name, value in values.items() if not math.isfinite(value)]
             if bad:
                 self._pending = []
-                raise Diverged(step, [n for n in bad if n != "total"] or ["the method (its penalty)"])
+                names = [n for n in bad if n != "total"] or ["the method (its penalty)"]
+                raise Diverged("loss", names, f"at step {step}")
             for name, value in values.items():
                 self.state.sums[name] = self.state.sums.get(name, 0.0) + value
             self.state.since += 1
         self._pending = []
+
+    def _check(self, phase: Phase) -> None:
+        """End the run where a loss so far, or anything that the network now holds, is not finite."""
+        self._look()
+        if bad := self._sound.faults():
+            raise Diverged("value", bad, f"after step {self.state.step} (phase '{phase.name}')")
 
     def _log(self, phase: str) -> None:
         self._look()
@@ -273,7 +263,7 @@ class Trainer:
     def _measure(self, phase: Phase, purpose: str) -> Mapping[str, float]:
         """The score on validation, and on test where a rule chooses by it; looked at once a step."""
         if self.state.measured_at != self.state.step:
-            self._look()
+            self._check(phase)
             step, name = self.state.step, phase.name
             asked = {judge(rule): "oracle" if judge(rule) == "test" else purpose for rule in self.rules}
             self.state.measured = {split: self.hooks.validate(step, name, why) for split, why in asked.items()}

@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 from mtlbench import records
 from mtlbench.config import RunConfig
 from mtlbench.deployed import network as deployment
+from mtlbench.deployed.evaluation import evaluate
 from mtlbench.errors import CheckpointError, MtlbenchError, RecordError
 from mtlbench.records import read_run
-from mtlbench.runs import checkpoint, runner
+from mtlbench.runs import checkpoint, course, runner
+from mtlbench.runs.assembly import Assembly
 from mtlbench.training.loop import Trainer
 
 HERE = Path(__file__).parents[1] / "helpers"
@@ -69,7 +71,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, method, wei
     for step in (7, 16):
         again = request(tmp_path / f"cut{step}", **settings)
         with monkeypatch.context() as patch:
-            patch.setattr(runner, "SAVE_SECONDS", 0.0 if step % 2 else 0.2)  # from just before, or from some way back
+            patch.setattr(course, "SAVE_SECONDS", 0.0 if step % 2 else 0.2)  # from just before, or from some way back
             kill_at(patch, step)
             with pytest.raises(Killed):
                 runner.execute(again)
@@ -94,7 +96,7 @@ def test_a_finished_run_is_skipped_and_forced_anew_with_the_same_numbers(tmp_pat
 def test_a_cut_off_last_line_is_survived(tmp_path, monkeypatch):
     whole = runner.execute(request(tmp_path / "whole"))
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "SAVE_SECONDS", 0.0)
+        patch.setattr(course, "SAVE_SECONDS", 0.0)
         kill_at(patch, 7)
         with pytest.raises(Killed):
             runner.execute(request(tmp_path / "cut"))
@@ -154,8 +156,8 @@ def test_under_the_final_budget_the_shipped_network_takes_the_steps(tmp_path):
 def test_the_kept_network_predicts_what_was_measured(tmp_path):
     outcome = runner.execute(request(tmp_path, method="adashare"))
     loaded = deployment.load(outcome.folder)
-    parts = runner.Parts(request(tmp_path, method="adashare"))
-    evaluation = runner.evaluate(loaded, parts.dataset, "test", 4)
+    parts = Assembly(request(tmp_path, method="adashare"))
+    evaluation = evaluate(loaded, parts.dataset, "test", 4)
     measured = read_run(outcome.folder).final().metrics
     for task, metrics in evaluation.metrics.items():
         assert metrics == pytest.approx(measured[task], rel=1e-5)  # another memory layout rounds otherwise
@@ -254,7 +256,7 @@ def test_an_unwritable_folder_and_a_newer_record_are_clear_errors(tmp_path):
 
 def test_a_damaged_checkpoint_is_a_clear_error_and_force_starts_anew(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "SAVE_SECONDS", 0.0)
+        patch.setattr(course, "SAVE_SECONDS", 0.0)
         kill_at(patch, 5)
         with pytest.raises(Killed):
             runner.execute(request(tmp_path))

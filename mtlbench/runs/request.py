@@ -1,0 +1,62 @@
+"""What is asked of a run, and what it answers: plain values that travel between processes. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtlbench.config import RunConfig
+
+if TYPE_CHECKING:
+    from mtlbench.method import Phase
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run as asked for: its configuration, and what does not decide its numbers (paths, threads, device index)."""
+
+    config: RunConfig
+    method: str  # a registered name, file.py:Class or package.module:Class
+    dataset: str
+    out: str
+    data_dir: str | None = None
+    weights: str | None = None  # a file of pretrained weights
+    device: str = "cpu"
+    threads: int = 1
+    force: bool = False
+    command: str = ""
+    trial: int | None = None  # its number in a tuning stage
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a request would do: its folder, how far it is, and the phases it would run."""
+
+    folder: Path
+    status: str  # new, finished, diverged, failed or unfinished
+    phases: tuple[Phase, ...]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sign of life of a run."""
+
+    phase: str
+    step: int
+    steps: int
+    losses: dict[str, float]
+    rate: float  # steps a second
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: finished, failed, diverged, or skipped (because it was done, or is being done elsewhere)."""
+
+    folder: Path
+    status: str
+    reason: str = ""
+    score: float | None = None
+    seconds: float = 0.0
