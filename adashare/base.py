@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adashare import policy
-from adashare.network import Decisions, Deployed, execute
+from adashare.network import CompactNetwork, Decisions, execute
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact, Budget, Method, Phase
 from mtlbench.tasks import Task
@@ -82,5 +82,5 @@ class PolicyMethod(Method):
         }
         return Artefact("policy", data | more)
 
-    def deployed(self) -> Deployed:
-        return Deployed(self.backbone.stem, self.backbone.blocks, self.heads, self.rows(self.policy_now()))
+    def deployed(self) -> CompactNetwork:
+        return CompactNetwork(self.backbone.stem, self.backbone.blocks, self.heads, self.rows(self.policy_now()))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adashare import policy
-from adashare.schedule import Plan
+from adashare.schedule import SearchSchedule
 
 HISTORY = 128
 """How many rounds of the search are kept."""
@@ -26,7 +26,7 @@ def initial_logits(init: str, tasks: int, blocks: int) -> Tensor:
     return logits
 
 
-class Policy(nn.Module):
+class LearnedPolicy(nn.Module):
     """Logits (T, L, 2), alpha at the start of each round of the search, and N candidates with their scores."""
 
     history: Tensor
@@ -47,11 +47,11 @@ class Policy(nn.Module):
         """P(execute), (T, L), without gradient."""
         return policy.alpha(self.logits.detach())
 
-    def remember(self, turn: int, rounds: int) -> None:
+    def remember(self, round_: int, rounds: int) -> None:
         """Keep alpha at the start of a round; where there are more than HISTORY, the last of every few."""
-        line = turn * HISTORY // max(HISTORY, rounds)
+        line = round_ * HISTORY // max(HISTORY, rounds)
         self.history[line].copy_(self.alpha())
-        self.rounds[line].fill_(turn)
+        self.rounds[line].fill_(round_)
 
     def fill(self, make: Callable[[Tensor], Tensor]) -> None:
         """Make every candidate from the logits."""
@@ -75,15 +75,15 @@ class Policy(nn.Module):
             for index, (candidate, score) in enumerate(zip(self.candidates, scores, strict=True))
         ]
 
-    def described_history(self, plan: Plan) -> list[dict[str, Any]]:
+    def described_history(self, schedule: SearchSchedule) -> list[dict[str, Any]]:
         """alpha at the start of the rounds and at the search's end, as JSON."""
 
-        def line(turn: int, step: int, alpha: Tensor) -> dict[str, Any]:
-            schedule = {"temperature": plan.temperature(turn), "open": plan.opened(turn)}
-            return {"step": step, "alpha": alpha.tolist(), **schedule}
+        def line(round_: int, step: int, alpha: Tensor) -> dict[str, Any]:
+            then = {"temperature": schedule.temperature(round_), "open": schedule.opened(round_)}
+            return {"step": step, "alpha": alpha.tolist(), **then}
 
         kept = [(r, a) for r, a in zip(self.rounds.tolist(), self.history, strict=True) if r >= 0]
         return [
-            *(line(r, plan.step(r), a) for r, a in kept),
-            line(plan.rounds - 1, plan.warmup + plan.search, self.alpha()),
+            *(line(r, schedule.step(r), a) for r, a in kept),
+            line(schedule.rounds - 1, schedule.warmup + schedule.search, self.alpha()),
         ]

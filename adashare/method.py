@@ -13,11 +13,11 @@ from torch import Tensor
 
 from adashare import policy
 from adashare.base import PolicyMethod
-from adashare.learned import Policy, initial_logits
+from adashare.learned import LearnedPolicy, initial_logits
 from adashare.network import Decisions
 from adashare.options import AdaShareOptions
 from adashare.presets import published
-from adashare.schedule import Plan, make_plan
+from adashare.schedule import SearchSchedule, make_schedule
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact, Budget, Group, Optimizer, Phase, Turn
 from mtlbench.seeding import generator
@@ -38,10 +38,10 @@ class AdaShare(PolicyMethod):
     def __init__(self, options: AdaShareOptions, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__(options, build, tasks)
         shape = (len(self.tasks), self.depth)
-        self.policy = build.module("policy", lambda: Policy(initial_logits(options.init, *shape), options.drawn))
+        self.policy = build.module("policy", lambda: LearnedPolicy(initial_logits(options.init, *shape), options.drawn))
         if options.policy is not None:
             self.decided.copy_(policy.parse_policy(options.policy, *shape))
-        self.plan: Plan | None = None
+        self.schedule: SearchSchedule | None = None
 
     @classmethod
     def defaults(cls, preset: str, dataset: str, tasks: Sequence[str]) -> Mapping[str, Any]:
@@ -52,21 +52,23 @@ class AdaShare(PolicyMethod):
     def phases(self, budget: Budget) -> tuple[Phase, ...]:
         if self.options.policy is not None:
             return (self._retraining(RETRAIN, budget.steps, final=True),)
-        plan = self.plan = make_plan(self.options, budget, self.depth)
+        schedule = self.schedule = make_schedule(self.options, budget, self.depth)
         # The search holds train-b back from the weights, so the warm-up does too.
-        warmup = Phase(WARMUP, plan.warmup, (self._weights("train-a"),))
-        weights, logits = self._weights("train-a", plan.weights, self._in_search()), self._logits(plan)
-        search = Phase(SEARCH, plan.search, (weights, logits))
-        return (warmup, search, *self._after_search(plan))
+        warmup = Phase(WARMUP, schedule.warmup, (self._weights("train-a"),))
+        weights, logits = self._weights("train-a", schedule.weights, self._in_search()), self._logits(schedule)
+        search = Phase(SEARCH, schedule.search, (weights, logits))
+        return (warmup, search, *self._after_search(schedule))
 
-    def _after_search(self, plan: Plan) -> tuple[Phase, ...]:
+    def _after_search(self, schedule: SearchSchedule) -> tuple[Phase, ...]:
         """The candidates' trials and the retraining of the best, or the retraining of each of them."""
-        names = [f"{CANDIDATE}{i}" for i in range(self.options.drawn if self.options.drawn > 1 and plan.trial else 0)]
+        names = [
+            f"{CANDIDATE}{i}" for i in range(self.options.drawn if self.options.drawn > 1 and schedule.trial else 0)
+        ]
         if names and self.options.retrained == "all":
-            steps = [plan.trial] * (len(names) - 1) + [plan.trial + plan.final]
+            steps = [schedule.trial] * (len(names) - 1) + [schedule.trial + schedule.final]
             return tuple(self._retraining(*each, scored=True, final=True) for each in zip(names, steps, strict=True))
-        trials = tuple(self._retraining(name, plan.trial, scored=True) for name in names)
-        return (*trials, self._retraining(RETRAIN, plan.final, final=True))
+        trials = tuple(self._retraining(name, schedule.trial, scored=True) for name in names)
+        return (*trials, self._retraining(RETRAIN, schedule.final, final=True))
 
     def _retraining(self, name: str, steps: int, scored: bool = False, final: bool = False) -> Phase:
         fresh = WEIGHTS if self.options.retrain == "fresh" else ()
@@ -75,12 +77,12 @@ class AdaShare(PolicyMethod):
     def _weights(self, part: Any, steps: int | None = None, optimizer: Optimizer = STUDYS) -> Turn:
         return Turn((Group("backbone"), Group("heads")), part, steps, optimizer)
 
-    def _logits(self, plan: Plan) -> Turn:
+    def _logits(self, schedule: SearchSchedule) -> Turn:
         decay = self.options.logits_weight_decay
         if decay is None:
             decay = 5e-4 if self.options.objective == "release" else 0.0
-        adam = Optimizer("adam", lr=plan.logits_lr, schedule="constant", weight_decay=decay)
-        return Turn((Group("policy"),), "train-b", plan.logits, adam)
+        adam = Optimizer("adam", lr=schedule.logits_lr, schedule="constant", weight_decay=decay)
+        return Turn((Group("policy"),), "train-b", schedule.logits, adam)
 
     def _in_search(self) -> Optimizer:
         """The weights' optimiser while the policy is learned; rates and weight decay stay the study's."""
@@ -98,7 +100,7 @@ class AdaShare(PolicyMethod):
         self.decided.copy_(self.policy.candidates[chosen])
 
     def _choose(self, logits: Tensor) -> Tensor:
-        opened = self._plan.opened_at_end
+        opened = self._schedule.opened_at_end
         return policy.decide(logits, opened) if self.options.select == "most-likely" else policy.draw(logits, opened)
 
     # --------------------------------------------------------------- execution
@@ -107,7 +109,7 @@ class AdaShare(PolicyMethod):
         return super()._each_apart() and self.where.phase != WARMUP
 
     def _searching(self) -> bool:
-        return self.where.phase == SEARCH and self.plan is not None
+        return self.where.phase == SEARCH and self.schedule is not None
 
     def policy_now(self) -> Tensor:
         """The decided policy; during the search the most likely one of the blocks opened so far."""
@@ -116,17 +118,17 @@ class AdaShare(PolicyMethod):
         return policy.decide(self.policy.logits.detach(), self._opened())
 
     def _opened(self) -> int:
-        return self._plan.opened(self.where.round)
+        return self._schedule.opened(self.where.round)
 
     @property
-    def _plan(self) -> Plan:
-        assert self.plan is not None, "phases(budget) comes first"
-        return self.plan
+    def _schedule(self) -> SearchSchedule:
+        assert self.schedule is not None, "phases(budget) comes first"
+        return self.schedule
 
     def decisions(self) -> Decisions:
         if not (self._searching() and self.training):
             return super().decisions()
-        v = self._sampled(self._plan.temperature(self.where.round))
+        v = self._sampled(self._schedule.temperature(self.where.round))
         closed: tuple[bool, ...] = (True,) * (self.depth - self._opened())
         return {t.name: (*closed, *row.unbind()[len(closed) :]) for t, row in zip(self.tasks, v.unbind(), strict=True)}
 
@@ -142,7 +144,7 @@ class AdaShare(PolicyMethod):
         if not self._searching():
             return total
         if self.where.turn == 0:  # the logits rest: this is where the round starts
-            self.policy.remember(self.where.round, self._plan.rounds)
+            self.policy.remember(self.where.round, self._schedule.rounds)
         logits, objective, opened = self.policy.logits, self.options.objective, self._opened()
         total = total + self.options.lambda_sparsity * policy.sparsity(logits, objective, opened)
         return total + self.options.lambda_sharing * policy.sharing(logits, objective, opened)
@@ -155,13 +157,13 @@ class AdaShare(PolicyMethod):
         alpha = self.policy.alpha()
         values = {"alpha": float(alpha.mean()), "entropy": policy.entropy(alpha)}
         if self._searching():
-            values |= {"temperature": self._plan.temperature(self.where.round), "open": float(self._opened())}
+            values |= {"temperature": self._schedule.temperature(self.where.round), "open": float(self._opened())}
         return values
 
     def artefacts(self) -> Sequence[Artefact]:
-        if self.options.policy is not None or self.plan is None:
+        if self.options.policy is not None or self.schedule is None:
             return (self.described(),)
         final = self.where.phase.startswith(CANDIDATE)  # one of them is what is deployed
         chosen = int(self.where.phase.removeprefix(CANDIDATE)) if final else self.policy.best()
-        history, candidates = self.policy.described_history(self.plan), self.policy.described_candidates(chosen)
+        history, candidates = self.policy.described_history(self.schedule), self.policy.described_candidates(chosen)
         return (self.described(self.policy.alpha(), history=history, candidates=candidates),)

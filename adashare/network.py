@@ -100,7 +100,7 @@ def bare(block: Block) -> Block:
     return Skipped(block.projection) if hasattr(block, "projection") else block  # type: ignore[arg-type]
 
 
-class Deployed(nn.Module):
+class CompactNetwork(nn.Module):
     """The compact network of a decided policy: stem, blocks that some task executes, projections and heads.
 
     It shares its modules with the network it was made from; its output in eval is the same.

@@ -94,9 +94,9 @@ def sharing(logits: Tensor, objective: Objective, opened: int) -> Tensor:
     return pairs * (weight * apart)[blocks - opened :].sum()
 
 
-def open_blocks(turn: int, blocks: int, speed: float) -> int:
-    """How many of the last blocks the policy decides in its turn-th turn: floor(turn / speed) + 1 (section 3)."""
-    return min(blocks, math.floor(turn / speed + 1e-9) + 1)  # 1e-9: a derived speed must not round a block away
+def open_blocks(round_: int, blocks: int, speed: float) -> int:
+    """How many of the last blocks the policy decides in a round: floor(round / speed) + 1 (section 3)."""
+    return min(blocks, math.floor(round_ / speed + 1e-9) + 1)  # 1e-9: a derived speed must not round a block away
 
 
 def entropy(probability: Tensor) -> float:

@@ -37,14 +37,14 @@ class LikeOptions(Options):
         0.15,
         ge=0,
         le=1,
-        description="The share of decisions that skip where no policy is followed; the published ones skip .10 to .19.",
+        description="The fraction of decisions that skip where no policy is followed; the published ones skip .10 to .19.",
     )
 
     bn: BatchNorm = Field("once", description=BN_MEANING)
 
     @model_validator(mode="before")
     @classmethod
-    def _share_given(cls, data: Any) -> Any:
+    def _fraction_given(cls, data: Any) -> Any:
         return {**data, "like": None} if isinstance(data, dict) and "skip" in data and "like" not in data else data
 
     @field_validator("like", mode="before")
@@ -54,19 +54,19 @@ class LikeOptions(Options):
 
 
 class RandomPolicyOptions(LikeOptions):
-    """As many skipped blocks as in a policy, or a share of all decisions."""
+    """As many skipped blocks as in a policy, or a fraction of all decisions."""
 
     per: Literal["overall", "task"] | None = Field(
         None,
         description="Whether the count is kept for each task ('task', the default where a policy is followed) or over "
-        "all tasks together ('overall', the default of a share).",
+        "all tasks together ('overall', the default of a fraction).",
     )
 
 
 class FollowingPolicy(PolicyMethod):
     """A decided policy made from AdaShare's of the same seed; the whole budget trains it.
 
-    Without one (a tuning trial, a check) the policy is drawn by the share `skip`.
+    Without one (a tuning trial, a check) the policy is drawn by the fraction `skip`.
     """
 
     options: Any
@@ -101,8 +101,8 @@ class FollowingPolicy(PolicyMethod):
         like = self.options.like
         return None if like in (None, LEARNED) else parse_policy(like, len(self.tasks), self.depth)
 
-    def _shared_out(self, random: torch.Generator) -> Tensor:
-        """A policy that skips the share `skip` of all decisions."""
+    def _fraction_drawn(self, random: torch.Generator) -> Tensor:
+        """A policy that skips the fraction `skip` of all decisions."""
         tasks, blocks = len(self.tasks), self.depth
         return draw_policy([round(self.options.skip * tasks * blocks)], tasks, blocks, random)
 
@@ -128,6 +128,8 @@ class RandomPolicy(FollowingPolicy):
         followed = self._followed()
         if followed is None:
             each = [round(self.options.skip * blocks)] * tasks
-            return draw_policy(each, tasks, blocks, random) if self.options.per == "task" else self._shared_out(random)
+            return (
+                draw_policy(each, tasks, blocks, random) if self.options.per == "task" else self._fraction_drawn(random)
+            )
         counts: list[int] = (~followed).sum(dim=1).tolist()
         return draw_policy([sum(counts)] if self.options.per == "overall" else counts, tasks, blocks, random)

@@ -12,17 +12,17 @@ from mtlbench.method import Budget
 TEMPERATURE_END = 0.5
 """Where a temperature derived from the budget ends, or below."""
 DECAY = 0.965
-"""The published factor on the temperature after every policy turn; with 66 turns it ends at 0.5 by itself."""
+"""The published factor on the temperature after every round; with 66 rounds it ends at 0.5 by itself."""
 MAX_ROUNDS, ROUND_STEPS = 66, 5
 """A derived search has at most so many rounds, of at least so many steps."""
-LOGITS_SHARE, LOGITS_STEPS = (0.2, 0.5), 200
+LOGITS_FRACTION, LOGITS_STEPS = (0.2, 0.5), 200
 """A fifth of a derived search moves the logits (the published 80/20); up to half where that is fewer steps than these."""
 TRAVEL, LR_RANGE = 10.0, (0.01, 0.2)
 """Adam moves a logit by about its rate a step: the derived rate lets it travel so far in the whole search."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchSchedule:
     """Steps and schedules of one run; a pure function of options, budget and depth."""
 
     warmup: int
@@ -38,33 +38,33 @@ class Plan:
     speed: float  # rounds until one more block opens; 0: all are open
     logits_lr: float
 
-    def temperature(self, turn: int) -> float:
-        """tau in the turn-th round."""
-        return self.start_temperature * math.pow(self.decay, turn)
+    def temperature(self, round_: int) -> float:
+        """tau in the round_-th round."""
+        return self.start_temperature * math.pow(self.decay, round_)
 
-    def opened(self, turn: int) -> int:
-        """How many of the last blocks the policy decides in the turn-th round."""
-        return open_blocks(turn, self.blocks, self.speed) if self.speed > 0 else self.blocks
+    def opened(self, round_: int) -> int:
+        """How many of the last blocks the policy decides in the round_-th round."""
+        return open_blocks(round_, self.blocks, self.speed) if self.speed > 0 else self.blocks
 
     @property
     def opened_at_end(self) -> int:
         """How many blocks the policy decided when its search ended; the earlier ones execute."""
         return self.opened(self.rounds - 1) if self.search else 0
 
-    def step(self, turn: int) -> int:
-        """The step at which the turn-th round starts."""
-        return self.warmup + min(turn * (self.weights + self.logits), self.search)
+    def step(self, round_: int) -> int:
+        """The step at which the round_-th round starts."""
+        return self.warmup + min(round_ * (self.weights + self.logits), self.search)
 
 
-def make_plan(options: AdaShareOptions, budget: Budget, blocks: int) -> Plan:
-    """The plan for a budget; whatever is not given by the options is derived from it."""
+def make_schedule(options: AdaShareOptions, budget: Budget, blocks: int) -> SearchSchedule:
+    """The schedule for a budget; whatever is not given by the options is derived from it."""
     warmup = _part(options.warmup, budget)
     weights, logits, rounds, search = _turns(options, budget, _part(options.search, budget))
     rest = budget.steps - warmup - search
     trials = options.drawn if options.drawn > 1 else 0
     spent = rest if options.retrained == "all" else _part(options.trials, budget)
     trial = spent // trials if trials else 0
-    return Plan(
+    return SearchSchedule(
         warmup=warmup,
         search=search,
         trial=trial,
@@ -90,8 +90,8 @@ def _turns(options: AdaShareOptions, budget: Budget, steps: int) -> tuple[int, i
     if options.turns == "budget":
         rounds = min(MAX_ROUNDS, max(1, steps // ROUND_STEPS))
         length = steps // rounds
-        share = min(max(LOGITS_SHARE[0], LOGITS_STEPS / max(1, steps)), LOGITS_SHARE[1])
-        logits = max(1, round(share * length))
+        fraction = min(max(LOGITS_FRACTION[0], LOGITS_STEPS / max(1, steps)), LOGITS_FRACTION[1])
+        logits = max(1, round(fraction * length))
         weights = length - logits
         return (weights, logits, rounds, rounds * length) if weights > 0 else (1, 1, 1, 0)
     weights, logits = (budget.epoch["train-a"], budget.epoch["train-b"]) if options.turns == "epoch" else options.turns

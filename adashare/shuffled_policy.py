@@ -29,4 +29,4 @@ class ShuffledPolicy(FollowingPolicy):
 
     def _drawn(self, random: torch.Generator) -> Tensor:
         followed = self._followed()
-        return self._shared_out(random) if followed is None else followed[derangement(len(followed), random)]
+        return self._fraction_drawn(random) if followed is None else followed[derangement(len(followed), random)]

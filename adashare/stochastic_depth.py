@@ -16,9 +16,11 @@ from mtlbench.tasks import Task
 
 
 class StochasticDepthOptions(Options):
-    """`drop` is the probability that the last block is dropped; earlier ones in proportion to their depth."""
+    """How much is dropped."""
 
-    drop: float = Field(0.5, ge=0, le=1)
+    drop: float = Field(
+        0.5, ge=0, le=1, description="The probability that the last block is dropped; earlier ones by their depth."
+    )
 
 
 def survival(blocks: int, drop: float) -> list[float]:

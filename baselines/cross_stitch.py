@@ -10,17 +10,20 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.soft_sharing import StreamOptions, Streams, mixed, shares
+from baselines.soft_sharing import SoftSharing, SoftSharingOptions, mixed, mixing
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact
 from mtlbench.tasks import Task
 
 
-class CrossStitchOptions(StreamOptions):
-    """`unit` is one number for each pair of tasks ("scalar", the paper's) or one for each channel of it ("channel")."""
+class CrossStitchOptions(SoftSharingOptions):
+    """What a unit is."""
 
-    unit: Literal["scalar", "channel"] = "scalar"
-    units_decay: float | None = Field(0.0, ge=0)  # a mixture's weights: 0 is no better guess than .9
+    unit: Literal["scalar", "channel"] = Field(
+        "scalar", description="One number for each pair of tasks ('scalar', the paper's) or one for each channel of it."
+    )
+    # A mixture's weights: 0 is no better guess than .9
+    units_decay: float | None = Field(0.0, ge=0, description="The units' weight decay; null is the study's.")
 
 
 class CrossStitchUnit(nn.Module):
@@ -28,7 +31,7 @@ class CrossStitchUnit(nn.Module):
 
     def __init__(self, tasks: int, channels: int | None) -> None:
         super().__init__()
-        table = shares(tasks)
+        table = mixing(tasks)
         self.a = nn.Parameter(table if channels is None else table[:, :, None].repeat(1, 1, channels))
 
     def forward(self, features: list[Tensor], rows: Sequence[int]) -> list[Tensor]:
@@ -44,8 +47,8 @@ def _weighted_sum(weights: Tensor, features: Sequence[Tensor]) -> Tensor:
     return reduce(torch.add, products)
 
 
-class CrossStitch(Streams):
-    """T streams whose features are mixed linearly after each stage; the heads read the last mixtures."""
+class CrossStitch(SoftSharing):
+    """T networks whose features are mixed linearly after each stage; the heads read the last mixtures."""
 
     name = "cross-stitch"
     Options = CrossStitchOptions

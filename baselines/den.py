@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.elastic import SHARES, TOP, ElasticBranch
+from baselines.elastic import LEVEL_FRACTIONS, TOP, ElasticBranch
 from mtlbench.backbones import Backbone, Block, Build
 from mtlbench.method import Artefact, Budget, Group, Method, Optimizer, Options, Phase, Turn
 from mtlbench.tasks import Task
@@ -28,18 +28,17 @@ Levels = tuple[int, ...]
 
 
 class DENOptions(Options):
-    """`cost` weighs the share of the branches' weights that a task uses against its loss, in the reward.
+    """What a channel costs, and how the budget is spent."""
 
-    `settle` is the share of the budget, at the end, that trains the weights at the levels chosen. Before it, turns of
-    `weights_turn` steps for the weights and `selector_turn` for the selector alternate; `selector_lr` is the latter's
-    learning rate, under Adam.
-    """
-
-    cost: float = Field(0.1, ge=0)
-    settle: float = Field(0.25, ge=0, lt=1)
-    weights_turn: int = Field(3, ge=1)
-    selector_turn: int = Field(1, ge=1)
-    selector_lr: float = Field(0.05, gt=0)
+    cost: float = Field(
+        0.1, ge=0, description="What using all of the branches' weights costs in the reward, against a task's loss."
+    )
+    settle: float = Field(
+        0.25, ge=0, lt=1, description="The fraction of the budget, at its end, that trains the levels chosen."
+    )
+    weights_turn: int = Field(3, ge=1, description="Steps of a turn of the weights, before that.")
+    selector_turn: int = Field(1, ge=1, description="Steps of a turn of the selector.")
+    selector_lr: float = Field(0.05, gt=0, description="The learning rate of the selector's Adam.")
 
 
 class Network(nn.Module):
@@ -78,7 +77,7 @@ def run(block: Block, x: Tensor, level: int) -> Tensor:
 
 def run_each(block: Block, x: Tensor, levels: Tensor) -> Tensor:
     """A block at each image's own level (B,): the images of a level together."""
-    places = [(levels == level).nonzero().flatten() for level in range(len(SHARES))]
+    places = [(levels == level).nonzero().flatten() for level in range(len(LEVEL_FRACTIONS))]
     parts = [run(block, x[place], level) for level, place in enumerate(places) if len(place)]
     return torch.cat(parts)[torch.cat(places).argsort()]
 
@@ -88,7 +87,7 @@ class Selector(nn.Module):
 
     def __init__(self, tasks: Iterable[str], blocks: int) -> None:
         super().__init__()
-        self.logits = nn.ParameterDict({t: torch.zeros(blocks, len(SHARES)) for t in tasks})
+        self.logits = nn.ParameterDict({t: torch.zeros(blocks, len(LEVEL_FRACTIONS)) for t in tasks})
 
     def probabilities(self, task: str) -> Tensor:
         """(L, 4)."""
@@ -163,17 +162,17 @@ class DEN(Method):
     def loss(self, losses: Mapping[str, Tensor]) -> Tensor:
         if not self.selecting:
             return super().loss(losses)
-        terms = [self._selector_loss(task, shares.detach()) for task, shares in losses.items()]
+        terms = [self._selector_loss(task, each.detach()) for task, each in losses.items()]
         return torch.stack(terms).sum()
 
-    def _selector_loss(self, task: str, shares: Tensor) -> Tensor:
+    def _selector_loss(self, task: str, losses: Tensor) -> Tensor:
         """REINFORCE on `-(loss) - cost * size`, image by image."""
         levels = self._drawn.pop(task)
-        reward = -len(shares) * shares - self.options.cost * self.size(levels)
+        reward = -len(losses) * losses - self.options.cost * self.size(levels)
         return reinforce(self.selector.log_probability(task, levels), reward)
 
     def size(self, levels: Tensor) -> Tensor:
-        """The share of the branches' weights that levels (B, L) use: (B,)."""
+        """The fraction of the branches' weights that levels (B, L) use: (B,)."""
         return looked_up(cast(Tensor, self.sizes), levels)
 
     def phases(self, budget: Budget) -> tuple[Phase, ...]:
@@ -191,23 +190,23 @@ class DEN(Method):
         return Decided(self.network, {t.name: self.selector.likely(t.name) for t in self.tasks})
 
     def log(self) -> Mapping[str, float]:
-        shares = torch.tensor(SHARES)
+        fractions = torch.tensor(LEVEL_FRACTIONS)
         logged = {}
         for task in self.selector.logits:
             p = self.selector.probabilities(task).cpu()
-            logged[f"share.{task}"] = (p @ shares).mean().item()
+            logged[f"share.{task}"] = (p @ fractions).mean().item()
             logged[f"entropy.{task}"] = -(p * p.clamp_min(1e-12).log()).sum(1).mean().item()
         return logged
 
     def artefacts(self) -> Sequence[Artefact]:
         tasks = {
             t: {
-                "share": [SHARES[level] for level in self.selector.likely(t)],
+                "share": [LEVEL_FRACTIONS[level] for level in self.selector.likely(t)],
                 "probabilities": self.selector.probabilities(t).tolist(),
             }
             for t in self.selector.logits
         }
-        return (Artefact("levels", {"shares": SHARES, "tasks": tasks}),)
+        return (Artefact("levels", {"shares": LEVEL_FRACTIONS, "tasks": tasks}),)
 
 
 class Decided(nn.Module):
@@ -225,9 +224,9 @@ class Decided(nn.Module):
 
 
 def sizes(blocks: Sequence[Block]) -> Tensor:
-    """(L, 4): each level's share of all branches' weights."""
+    """(L, 4): each level's fraction of all branches' weights."""
     branches = [cast(ElasticBranch, block.branch) for block in blocks]
-    table = torch.tensor([[float(b.weights(level)) for level in range(len(SHARES))] for b in branches])
+    table = torch.tensor([[float(b.weights(level)) for level in range(len(LEVEL_FRACTIONS))] for b in branches])
     return table / table[:, TOP].sum()
 
 

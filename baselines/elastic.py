@@ -1,4 +1,4 @@
-"""Residual branches that run with a share of their middle channels: what DEN's backbone is made of."""
+"""Residual branches that run with a fraction of their middle channels: what DEN's backbone is made of."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from mtlbench.backbones import Build
 
-SHARES = (0.0, 0.25, 0.5, 1.0)
-"""A level's share of a branch's middle channels: always the first ones, so that the levels are nested."""
-TOP = len(SHARES) - 1
+LEVEL_FRACTIONS = (0.0, 0.25, 0.5, 1.0)
+"""A level's fraction of a branch's middle channels: always the first ones, so that the levels are nested."""
+TOP = len(LEVEL_FRACTIONS) - 1
 Convolution = nn.Conv1d | nn.Conv2d
 
 
@@ -90,9 +90,9 @@ class ElasticBranch(nn.Module):
 
 
 def _outputs(convs: Sequence[Convolution], level: int) -> tuple[int, ...]:
-    """The channels after each convolution at a level: the middle ones' share of them, and all of the last one's."""
+    """The channels after each convolution at a level: the middle ones' fraction of them, and all of the last one's."""
     *middle, last = (c.out_channels for c in convs)
-    return (*(max(1, round(SHARES[level] * c)) for c in middle), last)
+    return (*(max(1, round(LEVEL_FRACTIONS[level] * c)) for c in middle), last)
 
 
 def _narrowed(norm: nn.Module, channels: int, build: Build) -> nn.Module:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.soft_sharing import StreamOptions, Streams, pointwise, shares
+from baselines.soft_sharing import SoftSharing, SoftSharingOptions, mixing, pointwise
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact
 from mtlbench.tasks import Task
@@ -19,16 +19,17 @@ from mtlbench.tasks import Task
 Init = Literal["diagonal", "xavier"]
 
 
-class NDDROptions(StreamOptions):
-    """`init` starts a site as a mixture of equal channels ("diagonal", the paper's) or at random ("xavier").
+class NDDROptions(SoftSharingOptions):
+    """What a site is, and what a head reads."""
 
-    `shortcut` lets a head read the outputs of all of its task's sites (the paper's NDDR-CNN-Shortcut). `momentum` is
-    that of the sites' batch norms.
-    """
-
-    init: Init = "diagonal"
-    shortcut: bool = False
-    momentum: float = Field(0.05, gt=0, le=1)
+    init: Init = Field(
+        "diagonal", description="A site starts as a mixture of equal channels ('diagonal', the paper's) or at random."
+    )
+    shortcut: bool = Field(
+        False,
+        description="Whether a head reads the outputs of all of its task's sites (the paper's NDDR-CNN-Shortcut).",
+    )
+    momentum: float = Field(0.05, gt=0, le=1, description="The momentum of the sites' batch norms.")
 
 
 def stretched(features: Tensor, like: Tensor) -> Tensor:
@@ -63,8 +64,8 @@ class Fusion(nn.Module):
             kernel.copy_(table.view_as(kernel))
 
 
-class NDDR(Streams):
-    """T streams; after the stem and every stage each task reduces the features of all to a stream of its own."""
+class NDDR(SoftSharing):
+    """T networks; after the stem and every stage each task reduces the features of all to a network of its own."""
 
     name = "nddr"
     Options = NDDROptions
@@ -75,7 +76,7 @@ class NDDR(Streams):
 
     def _make_units(self) -> nn.ModuleDict:
         sites = nn.ModuleList(
-            nn.ModuleList(self._fusion(c, weights) for weights in shares(len(self.tasks))) for c in self.channels
+            nn.ModuleList(self._fusion(c, weights) for weights in mixing(len(self.tasks))) for c in self.channels
         )
         units = nn.ModuleDict({"sites": sites})
         if self.options.shortcut:

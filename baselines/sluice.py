@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.soft_sharing import OWN, StreamOptions, Streams, mixed, pointwise, resized, shares
+from baselines.soft_sharing import OWN, SoftSharing, SoftSharingOptions, mixed, mixing, pointwise, resized
 from mtlbench.backbones import Build
 from mtlbench.method import Artefact
 from mtlbench.tasks import Task
@@ -19,16 +19,18 @@ from mtlbench.tasks import Task
 SUBSPACES = 2
 
 
-class SluiceOptions(StreamOptions):
-    """`alpha` starts every subspace as .9 of its own ("imbalanced") or as the mean of all ("balanced"); `beta` gives
-    the last stage .9 of what a head reads ("last") or every stage the same ("uniform"). `orthogonality` weighs the
-    penalty.
-    """
+class SluiceOptions(SoftSharingOptions):
+    """How the mixtures start, and the penalty's weight."""
 
-    alpha: Literal["imbalanced", "balanced"] = "imbalanced"
-    beta: Literal["last", "uniform"] = "last"
-    orthogonality: float = Field(0.1, ge=0)
-    units_decay: float | None = Field(0.0, ge=0)  # as for cross-stitch: these are mixtures
+    alpha: Literal["imbalanced", "balanced"] = Field(
+        "imbalanced", description="Every subspace starts as .9 of its own ('imbalanced') or as the mean of all."
+    )
+    beta: Literal["last", "uniform"] = Field(
+        "last", description="A head starts with .9 of the last stage ('last') or with the same of every stage."
+    )
+    orthogonality: float = Field(0.1, ge=0, description="The weight of the penalty on subspaces that overlap.")
+    # As for cross-stitch: these are mixtures
+    units_decay: float | None = Field(0.0, ge=0, description="The mixtures' weight decay; null is the study's.")
 
 
 class SluiceUnits(nn.Module):
@@ -40,8 +42,8 @@ class SluiceUnits(nn.Module):
         self.beta = nn.Parameter(beta)
 
 
-class Sluice(Streams):
-    """T streams of two subspaces each: after a stage `G~ = alpha G` over all 2T subspaces, and a head reads a learned
+class Sluice(SoftSharing):
+    """T networks of two subspaces each: after a stage `G~ = alpha G` over all 2T subspaces, and a head reads a learned
     mixture beta of its task's stages (Section 3)."""
 
     name = "sluice"
@@ -88,7 +90,7 @@ class Sluice(Streams):
 
     def penalty(self) -> Tensor:
         """`|| G_1^T G_2 ||_F^2` of each stage's last convolution, summed over stages and tasks (Section 3)."""
-        kernels = [last_convolution(stage).weight for stream in self.streams for stage in stream.stages]
+        kernels = [last_convolution(stage).weight for network in self.networks for stage in network.stages]
         return torch.stack([overlap(kernel) for kernel in kernels]).sum()
 
     def log(self) -> Mapping[str, float]:
@@ -107,7 +109,7 @@ def alpha_table(tasks: int, init: str) -> Tensor:
     size = tasks * SUBSPACES
     if init == "balanced":
         return torch.full((size, size), 1 / size)
-    return torch.kron(shares(tasks), torch.eye(SUBSPACES))
+    return torch.kron(mixing(tasks), torch.eye(SUBSPACES))
 
 
 def beta_table(tasks: int, stages: int, init: str) -> Tensor:

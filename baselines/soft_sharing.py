@@ -1,4 +1,4 @@
-"""T streams: one backbone and one head a task, run side by side, their features mixed at sites. What cross-stitch,
+"""T networks: one backbone and one head a task, run side by side, their features mixed at sites. What cross-stitch,
 Sluice and NDDR have in common."""
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ from mtlbench.tasks import Task
 APART = "single-task"
 """The name of the warm start's phase: nothing is mixed in it."""
 OWN = 0.9
-"""A task's share of its own features at the start; the other tasks divide the rest."""
+"""A task's fraction of its own features at the start; the other tasks divide the rest."""
 
 
-class StreamOptions(Options):
-    """What every method of T streams lets one choose.
+class SoftSharingOptions(Options):
+    """What every method of T joined networks lets one choose."""
 
-    `warm_start` is the share of the budget spent on single-task networks before the streams are joined. `units_lr` is
-    the learning rate of the units as a multiple of the weights', `units_decay` their weight decay (None: the study's).
-    `optimizer` and `lr` replace the study's (None: as the study).
-    """
+    warm_start: float = Field(
+        0.25, ge=0, lt=1, description="The fraction of the budget spent on single-task networks before they are joined."
+    )
+    units_lr: float = Field(
+        1.0, gt=0, description="The learning rate of what joins the networks, as a multiple of the weights'."
+    )
+    units_decay: float | None = Field(
+        None, ge=0, description="The weight decay of what joins the networks; null is the study's."
+    )
+    optimizer: Literal["adamw", "adam", "sgd"] | None = Field(
+        None, description="The optimiser of all weights; null is the study's."
+    )
+    lr: float | None = Field(None, gt=0, description="The learning rate of the weights; null is the study's.")
 
-    warm_start: float = Field(0.25, ge=0, lt=1)
-    units_lr: float = Field(1.0, gt=0)
-    units_decay: float | None = Field(None, ge=0)
-    optimizer: Literal["adamw", "adam", "sgd"] | None = None
-    lr: float | None = Field(None, gt=0)
 
-
-def shares(count: int, own: float = OWN) -> Tensor:
-    """The (count, count) table of each task's share in each mixture: `own` on the diagonal, rows sum to 1."""
+def mixing(count: int, own: float = OWN) -> Tensor:
+    """The (count, count) table of each task's part in each mixture: `own` on the diagonal, rows sum to 1."""
     if count == 1:
         return torch.ones(1, 1)
     return torch.full((count, count), (1 - own) / (count - 1)).fill_diagonal_(own)
@@ -68,7 +71,7 @@ def resized(features: Tensor, like: Tensor) -> Tensor:
     return features if features.shape[2:] == size else F.interpolate(features, size=size, mode="area")
 
 
-class Streams(Method):
+class SoftSharing(Method):
     """T backbones that start from the same weights, so that equal channels mean equal things.
 
     Site 0 lies after the stem, site s after stage s. Subclasses say in `mix` what happens there, and keep their own
@@ -81,14 +84,14 @@ class Streams(Method):
         self.heads = nn.ModuleDict({t.name: build.head(t, self.channels[-1]) for t in tasks})
 
     @property
-    def streams(self) -> list[Backbone]:
+    def networks(self) -> list[Backbone]:
         """The backbones in the order of the tasks."""
         return list(self.backbones.values())  # type: ignore[arg-type]
 
     @property
     def channels(self) -> tuple[int, ...]:
         """The features' channels at each site."""
-        return self.streams[0].channels
+        return self.networks[0].channels
 
     def mix(self, site: int, features: list[Tensor], rows: Sequence[int]) -> list[Tensor]:
         """The mixtures at a site of all tasks' features, for the tasks `rows` (their places in `self.tasks`)."""
@@ -102,12 +105,12 @@ class Streams(Method):
         return last
 
     def trail(self, x: Tensor, rows: Sequence[int]) -> Iterator[list[Tensor]]:
-        """The mixtures at every site in turn, of the tasks `rows`; all streams run, since each feeds the others."""
-        everyone = range(len(self.streams))
-        features = self.mix(0, [s.stem(x) for s in self.streams], everyone)
+        """The mixtures at every site in turn, of the tasks `rows`; all networks run, since each feeds the others."""
+        everyone = range(len(self.networks))
+        features = self.mix(0, [s.stem(x) for s in self.networks], everyone)
         yield [features[r] for r in rows]
         for site in range(1, len(self.channels)):
-            features = [s.stages[site - 1](f) for s, f in zip(self.streams, features, strict=True)]
+            features = [s.stages[site - 1](f) for s, f in zip(self.networks, features, strict=True)]
             if site == len(self.channels) - 1:
                 yield self.mix(site, features, rows)
             else:
@@ -116,7 +119,7 @@ class Streams(Method):
 
     @property
     def apart(self) -> bool:
-        """Whether the streams run on their own, as single-task networks."""
+        """Whether the networks run on their own, as single-task networks."""
         return self.where.phase == APART
 
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
@@ -140,6 +143,6 @@ class Streams(Method):
         return (Group("units", lr=self.options.units_lr, weight_decay=self.options.units_decay),)
 
 
-def _optimizer(options: StreamOptions) -> Optimizer:
+def _optimizer(options: SoftSharingOptions) -> Optimizer:
     extra = {"momentum": 0.9} if options.optimizer == "sgd" else None
     return Optimizer(name=options.optimizer, lr=options.lr, options=extra)

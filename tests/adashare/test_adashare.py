@@ -31,8 +31,8 @@ def make(budget: int = 600, **options: object) -> AdaShare:
 
 def searching(method: AdaShare, turn: int = 1, round_: int | None = None) -> AdaShare:
     """Somewhere in the search's last round, or in the one named."""
-    number = method.plan.rounds - 1 if round_ is None else round_
-    method.where = Where(method.plan.step(number), SEARCH, number, turn)
+    number = method.schedule.rounds - 1 if round_ is None else round_
+    method.where = Where(method.schedule.step(number), SEARCH, number, turn)
     return method
 
 
@@ -81,7 +81,7 @@ def test_retrain_continue_keeps_the_weights() -> None:
 def test_derived_schedules_open_everything_by_half_and_cool_down(budget: int, backbone: str) -> None:
     method = tiny_method("adashare", 2, backbone=backbone)
     method.phases(Budget(budget, EPOCH))
-    plan = method.plan
+    plan = method.schedule
     assert plan.opened(0) == 1
     assert plan.opened(plan.rounds // 2) == method.depth
     assert plan.temperature(0) == 5.0
@@ -91,24 +91,24 @@ def test_derived_schedules_open_everything_by_half_and_cool_down(budget: int, ba
 
 @pytest.mark.parametrize(("budget", "turns"), [(300, (3, 2)), (3000, (10, 3)), (20000, (72, 18))])
 def test_a_short_search_spends_more_of_it_on_the_logits(budget: int, turns: tuple[int, int]) -> None:
-    plan = make(budget).plan
+    plan = make(budget).schedule
     assert (plan.weights, plan.logits) == turns
 
 
 def test_published_schedule_can_be_set() -> None:
-    plan = make(40000, turns="400,100", speed=3, decay=0.965, logits_lr=0.01, warmup=0.1, search=0.4).plan
+    plan = make(40000, turns="400,100", speed=3, decay=0.965, logits_lr=0.01, warmup=0.1, search=0.4).schedule
     assert (plan.weights, plan.logits, plan.rounds, plan.search) == (400, 100, 32, 16000)
     assert [plan.opened(r) for r in (0, 2, 3, 20, 21, 31)] == [1, 1, 2, 7, 8, 8]
     assert plan.temperature(10) == pytest.approx(5 * 0.965**10)
 
 
 def test_turns_of_an_epoch() -> None:
-    plan = make(1000, turns="epoch").plan
+    plan = make(1000, turns="epoch").schedule
     assert (plan.weights, plan.logits, plan.search, plan.rounds) == (8, 2, 300, 30)
 
 
 def test_without_curriculum_all_blocks_are_open_at_once() -> None:
-    assert make(curriculum=False).plan.opened(0) == 8
+    assert make(curriculum=False).schedule.opened(0) == 8
 
 
 def test_weight_decay_of_the_logits_follows_the_objective() -> None:
@@ -123,11 +123,13 @@ def test_weight_decay_of_the_logits_follows_the_objective() -> None:
 @pytest.mark.parametrize("objective", ["paper", "release"])
 def test_every_logit_of_an_open_block_gets_gradient_from_the_tasks_alone(sampling: str, objective: str) -> None:
     method = make(sampling=sampling, objective=objective, lambda_sparsity=0, lambda_sharing=0)
-    for round_ in (0, method.plan.rounds // 4, method.plan.rounds - 1):
+    for round_ in (0, method.schedule.rounds // 4, method.schedule.rounds - 1):
         searching(method, round_=round_).zero_grad()
         step_loss(method, images(dtype=torch.float32)).backward()
         moved = (method.policy.logits.grad != 0).all(dim=2).all(dim=0)
-        assert moved.tolist() == [False] * (8 - method.plan.opened(round_)) + [True] * method.plan.opened(round_)
+        assert moved.tolist() == [False] * (8 - method.schedule.opened(round_)) + [True] * method.schedule.opened(
+            round_
+        )
 
 
 @pytest.mark.parametrize("phase", [WARMUP, SEARCH, RETRAIN])
@@ -216,7 +218,7 @@ def test_closed_blocks_run_once_for_all_tasks() -> None:
     calls = count_residuals(method)
     method(images(dtype=torch.float32), NAMES)
     assert calls == [1] * 8
-    searching(method, round_=method.plan.rounds - 1)
+    searching(method, round_=method.schedule.rounds - 1)
     calls[:] = [0] * 8
     method(images(dtype=torch.float32), NAMES)
     assert calls == [1] + [3] * 7  # the first soft block still has one common input
@@ -320,12 +322,12 @@ def test_history_is_kept_in_the_state() -> None:
     sigmoid = [0.5, 0.7310586, 0.8807970, 0.9525741]
     assert [line["alpha"][2][7] for line in history] == pytest.approx(sigmoid)
     assert [line["open"] for line in history] == [1, 1, 1, 8]
-    assert history[1]["temperature"] == pytest.approx(5 * method.plan.decay)
+    assert history[1]["temperature"] == pytest.approx(5 * method.schedule.decay)
 
 
 def test_history_of_a_long_search_keeps_one_of_every_few_rounds() -> None:
     method = make(40000, turns=(8, 2), warmup=0.1, search=0.4)
-    assert method.plan.rounds == 1600
+    assert method.schedule.rounds == 1600
     for round_ in range(1600):
         method.policy.remember(round_, 1600)
     steps = [line["step"] for line in method.artefacts()[0].data["history"]]

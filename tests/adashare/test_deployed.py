@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from adashare.network import Deployed, Skipped
+from adashare.network import CompactNetwork, Skipped
 from adashare.presets import PROFILED
 from tests.helpers.networks import images, tiny_build, tiny_method
 
@@ -88,11 +88,13 @@ def test_macs_of_the_published_policies(setting: str) -> None:
     with torch.device("meta"):
         backbone = tiny_build(name, width=1.0, shape=(3, 224, 224)).backbone()
     policy = {f"t{k}": [c == "1" for c in row] for k, row in enumerate(text.split(","))}
-    network = Deployed(backbone.stem, backbone.blocks, nn.ModuleDict({t: nn.Identity() for t in policy}), policy).eval()
+    network = CompactNetwork(
+        backbone.stem, backbone.blocks, nn.ModuleDict({t: nn.Identity() for t in policy}), policy
+    ).eval()
     assert sum(giga_macs(network, [task]) for task in policy) == pytest.approx(own_pass, abs=0.0051)
     assert giga_macs(network, list(policy)) == pytest.approx(shared, abs=0.0051)
     everything = {t: [True] * len(row) for t, row in policy.items()}
-    whole = Deployed(backbone.stem, backbone.blocks, network.heads, everything).eval()
+    whole = CompactNetwork(backbone.stem, backbone.blocks, network.heads, everything).eval()
     assert len(policy) * giga_macs(whole, ["t0"]) == pytest.approx(networks, abs=0.0051)
     assert giga_macs(whole, list(policy)) == giga_macs(whole, ["t0"])  # hard sharing
 

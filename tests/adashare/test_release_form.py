@@ -78,9 +78,9 @@ def test_search(sampling: str, round_: int) -> None:
     method, other = make("adashare", sampling=sampling, curriculum=True)
     assert isinstance(method, AdaShare) and isinstance(other, AdaShare)
     for m in (method, other):
-        m.where = Where(m.plan.step(round_), SEARCH, round_, 0)
-    v = other._sampled(other.plan.temperature(round_))
-    closed = 8 - other.plan.opened(round_)
+        m.where = Where(m.schedule.step(round_), SEARCH, round_, 0)
+    v = other._sampled(other.schedule.temperature(round_))
+    closed = 8 - other.schedule.opened(round_)
     step(method, lambda x: method(x, NAMES))
     step(other, masked(other, [[1.0] * closed + list(row.unbind()[closed:]) for row in v]))
     assert_same_state(method, other)

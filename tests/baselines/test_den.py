@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.den import DEN, Selector, reinforce, run, run_each
-from baselines.elastic import SHARES, TOP, ElasticBranch
+from baselines.elastic import LEVEL_FRACTIONS, TOP, ElasticBranch
 from mtlbench.method import Budget, Where
 from mtlbench.tasks import Task
 from tests.helpers.networks import images, tiny_build, tiny_method
@@ -29,7 +29,7 @@ def chosen(method: DEN, levels: dict[str, tuple[int, ...]]) -> DEN:
     """The method with logits that make `levels` the most likely."""
     with torch.no_grad():
         for task, own in levels.items():
-            method.selector.logits[task].copy_(4.0 * F.one_hot(torch.tensor(own), len(SHARES)))
+            method.selector.logits[task].copy_(4.0 * F.one_hot(torch.tensor(own), len(LEVEL_FRACTIONS)))
     return method
 
 
@@ -63,7 +63,7 @@ def test_a_level_is_the_plain_branch_with_the_other_middle_channels_masked(
     for layer in plain:
         wanted = layer(wanted)
         if isinstance(layer, nn.ReLU):
-            keep = round(SHARES[level] * wanted.shape[1])
+            keep = round(LEVEL_FRACTIONS[level] * wanted.shape[1])
             assert keep >= 1
             wanted = wanted * (torch.arange(wanted.shape[1]) < keep).view(-1, *(1 for _ in x.shape[2:]))
     torch.testing.assert_close(branch(x, level), wanted, rtol=1e-10, atol=1e-10)
@@ -224,7 +224,7 @@ def test_the_selector_learns_to_save_what_costs_too_much() -> None:
         optimizer.zero_grad()
         method.loss({"segmentation": torch.rand(16) / 16}).backward()
         optimizer.step()
-    assert sum(SHARES[level] == 0 for level in method.selector.likely("segmentation")) >= 6
+    assert sum(LEVEL_FRACTIONS[level] == 0 for level in method.selector.likely("segmentation")) >= 6
     assert method.log()["share.segmentation"] < 0.2
 
 
@@ -257,7 +257,7 @@ def _flops(backbone: nn.Module, levels: tuple[int, ...]) -> float:
     for block, x, level in zip(backbone.blocks, shapes, levels, strict=True):
         with FlopCounterMode(display=False) as branch, torch.no_grad():
             block.branch(x, TOP)
-        total += SHARES[level] * branch.get_total_flops()
+        total += LEVEL_FRACTIONS[level] * branch.get_total_flops()
     return total
 
 
@@ -321,5 +321,5 @@ def test_backbone_parameters_on_resnet34() -> None:
 
 def test_keeps_its_levels() -> None:
     (artefact,) = chosen(tiny_method("den"), LEVELS).artefacts()
-    assert artefact.data["tasks"]["depth"]["share"] == [SHARES[n] for n in LEVELS["depth"]]
+    assert artefact.data["tasks"]["depth"]["share"] == [LEVEL_FRACTIONS[n] for n in LEVELS["depth"]]
     assert torch.tensor(artefact.data["tasks"]["depth"]["probabilities"]).shape == (8, 4)

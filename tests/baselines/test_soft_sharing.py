@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.soft_sharing import APART, Streams, mixed, shares
+from baselines.soft_sharing import APART, SoftSharing, mixed, mixing
 from mtlbench.method import Budget, Method, Where
 from tests.helpers.networks import TASKS, images, tiny_method
 
@@ -69,7 +69,7 @@ def test_mixed_subspaces_by_hand(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_shares_sum_to_one(count: int) -> None:
-    table = shares(count)
+    table = mixing(count)
     torch.testing.assert_close(table.sum(1), torch.ones(count))
     assert table.diagonal().tolist() == pytest.approx([1.0 if count == 1 else 0.9] * count)
 
@@ -161,7 +161,7 @@ def test_every_slice_of_every_unit_gets_gradient(name: str, options: dict[str, o
 def test_tasks_mix_each_in_its_own_way(name: str, options: dict[str, object]) -> None:
     """One mixture for all tasks is a known fault: two tasks' features after the last site differ."""
     method = perturbed(tiny_method(name, options=options)).eval()
-    assert isinstance(method, Streams)
+    assert isinstance(method, SoftSharing)
     *_, last = method.trail(images(), range(3))
     assert not torch.allclose(last[0], last[1])
     assert not torch.allclose(last[1], last[2])
