@@ -62,6 +62,10 @@ def splits(dataset: Dataset) -> Iterator[str]:
     """Validation, the training part and its two shares are disjoint, complete and the same every time."""
     again = _again(dataset)
     for stream in dataset.streams:
+        strata, items = dataset.strata(stream), dataset.size("train", stream)
+        if strata is not None and np.shape(strata) != (items,):
+            yield f"strata of stream '{stream}' have shape {np.shape(strata)} (({items},), one a training item, is expected)"
+            continue
         parts = {part: dataset.indices(part, stream) for part in PARTS}
         for part, found in parts.items():
             count = dataset.size("test" if part == "test" else "train", stream)

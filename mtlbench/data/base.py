@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from mtlbench.seeding import derive, generator
+from mtlbench.seeding import Key, derive, generator
 from mtlbench.tasks import Task
 
 ALL = "all"
@@ -46,7 +47,7 @@ class DataOptions(BaseModel):
     """Base of a data set's options, set by `--set dataset.option=value`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    val_fraction: float = 0.1
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 
 class Dataset(ABC):
@@ -103,6 +104,15 @@ class Dataset(ABC):
         """The data set's own 80/20 lists (indices into "train"), where it has them; validation is taken out after."""
         return None
 
+    def strata(self, stream: str) -> np.ndarray | None:
+        """The class of each item of "train" (N,), by which parts are drawn; None where neighbouring items are related."""
+        return None
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether neighbouring items of some stream are related (frames of one room, say)."""
+        return any(self.strata(stream) is None for stream in self.streams)
+
     def indices(self, part: str, stream: str) -> np.ndarray:
         """The items of a part ("train", "train-a", "train-b", "val", "test"): indices into "train" or "test"."""
         key = (part, stream)
@@ -113,9 +123,9 @@ class Dataset(ABC):
     def _split(self, part: str, stream: str) -> np.ndarray:
         if part == "test":
             return np.arange(self.size("test", stream))
-        count = self.size("train", stream)
-        val = spread_blocks(np.arange(count), self.options.val_fraction)
-        train = np.setdiff1d(np.arange(count), val)
+        everything = np.arange(self.size("train", stream))
+        val = self._held(stream, everything, self.options.val_fraction, "val")
+        train = np.setdiff1d(everything, val)
         if part == "val":
             return val
         if part == "train":
@@ -123,8 +133,18 @@ class Dataset(ABC):
         published = self.published_parts(stream)
         if published is not None:
             return np.setdiff1d(published[part == "train-b"], val)
-        held = spread_blocks(train, 0.2)
+        held = self._held(stream, train, 0.2, "train-b")
         return held if part == "train-b" else np.setdiff1d(train, held)
+
+    def _held(self, stream: str, items: np.ndarray, fraction: float, part: str) -> np.ndarray:
+        """The items that a part takes away: by class where strata are known, else in blocks."""
+        strata = self.strata(stream)
+        if strata is None:
+            return spread_blocks(items, fraction)
+        classes = np.unique(strata, return_inverse=True)[1]
+        content = hashlib.sha256(classes.astype("<i8").tobytes()).hexdigest()
+        taken: np.ndarray = items[drawn_by_class(classes[items], fraction, "split", stream, part, content)]
+        return taken
 
     def load(self, part: str, stream: str, positions: Sequence[int]) -> Batch:
         """Whole items at positions of a part."""
@@ -138,13 +158,46 @@ def spread_blocks(items: np.ndarray, fraction: float, blocks: int = 10) -> np.nd
     Neighbours (video frames of one room, say) stay on one side of the cut but for the blocks' edges. At least one item is
     taken, and one left, wherever there are two.
     """
-    count = len(items)
-    wanted = min(max(1, round(count * fraction)), count - 1) if count > 1 else 0
+    wanted = _wanted(len(items), fraction)
     blocks = max(1, min(blocks, wanted))
     chunks = np.array_split(items, blocks)
     sizes = [wanted // blocks + (i < wanted % blocks) for i in range(blocks)]
     taken = [chunk[(len(chunk) - n) // 2 :][:n] for chunk, n in zip(chunks, sizes, strict=True)]
     return np.concatenate(taken) if wanted else items[:0]
+
+
+def drawn_by_class(classes: np.ndarray, fraction: float, *key: Key) -> np.ndarray:
+    """Positions of `fraction` of the items, each class (N,) in proportion: sorted, a pure function of classes and key.
+
+    Counts are rounded by largest remainders. A class of two or more lies on both sides of the cut wherever as many items
+    are taken as there are such classes; one of a single item is left. As many are taken as by `spread_blocks`.
+    """
+    if not (wanted := _wanted(len(classes), fraction)):
+        return np.arange(0)
+    random = np.random.default_rng(derive(*key))
+    _, own, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    taken = _shared_out(counts, wanted, random.permutation(len(counts)))
+    order = random.permutation(len(classes))
+    return np.sort(np.concatenate([order[own[order] == c][:n] for c, n in enumerate(taken)]))
+
+
+def _shared_out(counts: np.ndarray, wanted: int, ties: np.ndarray) -> np.ndarray:
+    """How many each class gives, `wanted` together: its exact share, rounded within what leaves it on both sides."""
+    most = counts - 1 if (counts - 1).sum() >= wanted else counts
+    least = np.minimum(counts - 1, 1) if (counts > 1).sum() <= wanted else np.zeros_like(counts)
+    total = int(counts.sum())
+    taken: np.ndarray = np.clip(counts * wanted // total, least, most)
+    while missing := wanted - int(taken.sum()):
+        step = 1 if missing > 0 else -1
+        owed = step * (counts * wanted - taken * total)  # in whole numbers: shares that are equal stay equal
+        free = ties[(taken < most)[ties] if step > 0 else (taken > least)[ties]]
+        taken[free[np.argmax(owed[free])]] += step
+    return taken
+
+
+def _wanted(count: int, fraction: float) -> int:
+    """How many of the items a fraction is: one at least, and one left, wherever there are two."""
+    return min(max(1, round(count * fraction)), count - 1) if count > 1 else 0
 
 
 @lru_cache(maxsize=64)

@@ -85,6 +85,9 @@ class Domains(StoredDataset):
         self.augmentation = Augmentation((options.zoom_min, options.zoom_max), options.mirror, (side, side))
         self.keep({key: c for t in self.tasks for key, c in domain_columns(t.name, read[t.name], options.size).items()})
 
+    def strata(self, stream: str) -> Array:
+        return self.labels(stream)
+
     def augment(self, batch: Batch, random: torch.Generator) -> Batch:
         return augment(batch, self.tasks, self.augmentation, random)
 

@@ -97,6 +97,9 @@ class Texts(StoredDataset):
         self.shape = (options.length,)
         self.keep(columns)
 
+    def strata(self, stream: str) -> Array:
+        return self.labels(stream)
+
     def shown(self, inputs: Tensor) -> np.ndarray:
         return np.array([decode(row) for row in inputs.numpy()])
 

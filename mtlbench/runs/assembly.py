@@ -155,6 +155,7 @@ def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:
         phases=[asdict(p) for p in phases],
         environment=environment.describe(request.device, request.threads),
         fingerprint=dataset.fingerprint,
+        neighbours=dataset.neighbours,
         layout=dataset.layout,
         command=request.command,
     )

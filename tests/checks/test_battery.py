@@ -146,6 +146,7 @@ BROKEN_DATA = {
         "'train-a' and 'train-b' .* share",
     ),
     "empty": ("splits", {"_split": part("val", lambda s, f, st: f[:0])}, "'val' of stream 'all' is empty"),
+    "strata": ("splits", {"strata": lambda s, st: np.zeros(7)}, r"strata of stream 'all' have shape \(7,\) \(\(20,\)"),
     "twice": ("splits", {"_split": part("val", lambda s, f, st: f[[0, 0]])}, "'val' of stream 'all' holds an item twice"),
     "beyond": ("splits", {"_split": part("test", lambda s, f, st: np.arange(11))}, "beyond its 10 items"),
     "drawn-split": ("splits", {"_split": part("val", lambda s, f, st: np.roll(f, next(TURNS)))}, "in a second copy"),

@@ -1,10 +1,16 @@
 """Splits and draws: disjoint, independent of the run's seed, pure functions of (seed, part, stream, draw)."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from mtlbench.data.base import DataOptions, draw_batch, draw_positions, epoch_steps, spread_blocks
+from mtlbench.data.base import DataOptions, draw_batch, draw_positions, drawn_by_class, epoch_steps, spread_blocks
 from tests.helpers.toy import Toy, ToyDomains, ToyOptions
 
 PARTS = ("train", "train-a", "train-b", "val")
@@ -84,3 +90,93 @@ def test_streams_have_parts_and_draws_of_their_own():
     assert [len(domains.indices("test", s)) for s in domains.streams] == [10, 10, 10]
     assert epoch_steps(domains, "train", 6) == 6  # the largest stream's 36 images
     assert draw_batch(domains, 0, "train", "sketch", 0, 6).targets["sketch"].shape == (6,)
+
+
+COUNTS = st.lists(st.integers(1, 60), min_size=1, max_size=12)
+
+
+def shuffled(classes, seed):
+    return classes[np.random.default_rng(seed).permutation(len(classes))]
+
+
+@settings(deadline=None, max_examples=200)
+@given(COUNTS, st.floats(0.01, 0.99), st.booleans(), st.integers(0, 9))
+def test_every_class_gives_its_share(counts, fraction, mixed, seed):
+    """Held against exact fractions: the total, a deviation below 1 but for what both sides need, and no class lost."""
+    classes = np.repeat(np.arange(len(counts)) * 3 - 1, counts)
+    classes = shuffled(classes, seed) if mixed else classes
+    taken = drawn_by_class(classes, fraction, "k", seed)
+    total = len(classes)
+    wanted = min(max(1, round(total * fraction)), total - 1) if total > 1 else 0
+    assert len(np.unique(taken)) == len(taken) == wanted
+    own = [int((classes[taken] == c * 3 - 1).sum()) for c in range(len(counts))]
+    many = sum(n > 1 for n in counts)
+    if sum(n - 1 for n in counts) >= wanted:  # as many can be taken without emptying a class
+        assert all(k < n for k, n in zip(own, counts, strict=True))
+    if many <= wanted:
+        assert all(k > 0 for k, n in zip(own, counts, strict=True) if n > 1)
+    shares = [Fraction(n * wanted, total) for n in counts]
+    if all(1 <= s <= n - 1 for s, n in zip(shares, counts, strict=True)):  # no bound is felt: plain largest remainders
+        floors = [math.floor(s) for s in shares]
+        rest = [s - f for s, f in zip(shares, floors, strict=True)]
+        up = [k - f for k, f in zip(own, floors, strict=True)]
+        assert set(up) <= {0, 1}
+        assert not any(a < b for a, u in zip(rest, up, strict=True) if u for b, v in zip(rest, up, strict=True) if not v)
+
+
+@settings(deadline=None, max_examples=60)
+@given(COUNTS, st.integers(0, 9))
+def test_sorted_and_shuffled_lists_give_each_class_as_many(counts, seed):
+    """Classes of one size are told apart by the key alone, so neither is favoured by the order of the list."""
+    ordered = np.repeat(np.arange(len(counts)), counts)
+    mixed = shuffled(ordered, seed)
+    one, other = (np.bincount(c[drawn_by_class(c, 0.2, "k")], minlength=len(counts)) for c in (ordered, mixed))
+    assert one.tolist() == other.tolist()
+
+
+def test_many_classes_keep_their_share_in_every_part():
+    """345 classes of 100, sorted as DomainNet's lists are: blocks left 20 classes out of train and 90 out of the 80 %."""
+
+    class Sorted(Toy):
+        def strata(self, stream):
+            return np.repeat(np.arange(345), 100)
+
+    toy = Sorted(ToyOptions(images=34500))
+    own = {p: np.bincount(toy.strata("all")[toy.indices(p, "all")], minlength=345) for p in PARTS}
+    assert {p: set(n.tolist()) for p, n in own.items()} == {"val": {10}, "train": {90}, "train-a": {72}, "train-b": {18}}
+
+
+def test_a_class_of_one_stays_in_training_and_one_of_three_lies_in_every_part():
+    classes = np.repeat(np.arange(9), [1, 1, 3, 3, 3, 40, 40, 40, 40])
+
+    class Tiny(Toy):
+        def strata(self, stream):
+            return classes
+
+    toy = Tiny(ToyOptions(images=len(classes)))
+    own = {p: np.bincount(classes[toy.indices(p, "all")], minlength=9) for p in PARTS}
+    assert all((n[2:] > 0).all() for n in own.values())
+    assert own["train-a"][:2].tolist() == [1, 1]
+
+
+def test_a_draw_follows_its_key_and_is_no_stretch_of_the_list():
+    classes = np.zeros(1000, np.int64)
+    one, same, other = (drawn_by_class(classes, 0.1, k) for k in ("a", "a", "b"))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+    assert runs(one) > 50
+
+
+def test_neighbours_are_related_unless_a_data_set_knows_its_classes():
+    class Known(Toy):
+        def strata(self, stream):
+            return np.zeros(self.size("train", stream))
+
+    assert Toy(ToyOptions()).neighbours
+    assert not Known(ToyOptions()).neighbours
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, 0, 1, 5])
+def test_val_fraction_has_bounds(value):
+    with pytest.raises(ValidationError, match=r"greater than 0|less than 1"):
+        DataOptions(val_fraction=value)

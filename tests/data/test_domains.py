@@ -106,3 +106,14 @@ def test_blank_lines_of_a_list_are_nothing(tmp_path: Path) -> None:
 def test_a_folder_without_domains_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no domain \(expected: <domain>_train.txt and <domain>_test.txt"):
         open_set(tmp_path)
+
+
+def test_parts_hold_every_class_of_a_sorted_list(tmp_path: Path) -> None:
+    disk.domains(tmp_path / "d", ("photo",), classes=3, each=15)
+    data = open_set(tmp_path / "d", ("photo",))
+    labels = data.items("train", "photo", range(data.size("train", "photo"))).targets["photo"]
+    assert labels.tolist() == sorted(labels.tolist())
+    own = {p: np.bincount(labels[data.indices(p, "photo")], minlength=3) for p in ("val", "train-a", "train-b")}
+    assert all((n > 0).all() for n in own.values())
+    assert own["val"].sum() == 4
+    assert not data.neighbours

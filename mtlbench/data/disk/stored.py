@@ -40,6 +40,11 @@ class StoredDataset(Dataset):
         targets = {task: self._stored[split, stream, task].read(indices) for task in self.streams[stream]}
         return Batch(self._stored[split, stream, INPUT].read(indices), targets)
 
+    def labels(self, stream: str) -> Array:
+        """The class of each training item of a stream that has one classification: int64 (N,)."""
+        (task,) = self.streams[stream]
+        return self._stored["train", stream, task].read(range(self.size("train", stream))).numpy()
+
 
 def combine(fingerprints: Mapping[str, str]) -> str:
     """One fingerprint of named ones, whatever their order."""
