@@ -207,6 +207,8 @@ def _range(task: Task, target: Tensor) -> Iterator[str]:
     if bool(torch.isinf(target).any()):
         yield "is infinite (a missing label is NaN)"
     missing = torch.isnan(target)
+    if task.kind == "depth" and bool((target <= 0).any()):
+        yield f"has depth {target[target <= 0][0].item():g} (above 0, or NaN for none, is expected)"
     if bool((missing.any(1) != missing.all(1)).any()):
         yield "lacks some channels of a pixel (a missing label is NaN in all)"
     if task.kind == "normals":

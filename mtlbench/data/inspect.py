@@ -42,6 +42,7 @@ class Report:
     layout: str = "unknown"
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # stream -> split -> items
     findings: dict[str, str] = field(default_factory=dict)
+    masked: dict[str, str] = field(default_factory=dict)  # task -> labels that are none, of how many
     fingerprint: str | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -50,6 +51,7 @@ class Report:
         rows = {"folder": str(self.path), "data set": f"{self.dataset}, layout {self.layout}"}
         rows |= {f"items {'' if stream == ALL else stream}".strip(): _counted(n) for stream, n in self.counts.items()}
         rows |= self.findings
+        rows |= {"masked": ", ".join(f"{task} {count}" for task, count in self.masked.items()) or "nothing"}
         rows |= {"fingerprint": self.fingerprint or "none: damaged", "problems": str(len(self.problems) or "none")}
         width = max(map(len, rows)) + 2
         said = [f"{name:<{width}}{value}" for name, value in rows.items()]
@@ -142,6 +144,7 @@ def _read(report: Report, tasks: Sequence[Task], columns: Mapping[Key, Column]) 
             collect(error)
         fingerprints["/".join(key)] = digest.hexdigest()
     report.findings = {name: tally.describe() for name, tally in tallies.items()}
+    report.masked = {name: masked for name, tally in tallies.items() if (masked := tally.masked())}
     if not report.problems:
         report.fingerprint = combine(fingerprints)
     # After what is damaged: an image may lack a label's file where that is allowed, and the data are sound then.
@@ -185,6 +188,10 @@ class Tally:
         if values.numel():
             self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
             self.sum = self.sum + values.double().sum(0)
+
+    def masked(self) -> str:
+        """How many labels are none, of how many; empty where all are some."""
+        return f"{self.elements - self.labelled} of {self.elements}" if self.elements > self.labelled else ""
 
     def describe(self) -> str:
         """One line."""

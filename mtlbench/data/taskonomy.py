@@ -13,7 +13,16 @@ from torch import Tensor
 from mtlbench.data.augment import log_depth
 from mtlbench.data.base import DataOptions, Reference
 from mtlbench.data.disk.cache import Column
-from mtlbench.data.disk.dense import STORED_VOID, DenseDataset, DenseOptions, Form, Source, pack_classes, unpack_classes
+from mtlbench.data.disk.dense import (
+    STORED_VOID,
+    DenseDataset,
+    DenseOptions,
+    Form,
+    Source,
+    directions,
+    pack_classes,
+    unpack_classes,
+)
 from mtlbench.data.disk.files import Array, bad, folder, label_image, photo
 from mtlbench.data.disk.layouts import Parts, Paths, listed
 from mtlbench.data.disk.stored import INPUT, unpack_images
@@ -136,7 +145,7 @@ def _source(layout: str, paths: Paths, parts: Parts) -> Source:
 
 def _classes(path: Path, labels: Array) -> Array:
     """1 to 17, 0 unlabelled -> stored 0 to 16, 255 unlabelled."""
-    return pack_classes(path, labels.astype(np.int64) - 1, CLASSES, (-1,))
+    return pack_classes(path, labels.astype(np.int64) - (labels != STORED_VOID), CLASSES)
 
 
 def _deep(path: Path, values: Array) -> Array:
@@ -151,16 +160,14 @@ def _clip(path: Path, values: Array) -> Array:
 
 
 def unpack_normals(rows: Array) -> Tensor:
-    """uint8 (B, H, W, 3) -> unit (B, 3, H, W); mid-grey, which is no direction, is NaN."""
-    normals = torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1.0)
-    length = normals.square().sum(1, keepdim=True).sqrt_()
-    return normals.div_(length.masked_fill_(length < 0.1, torch.nan))
+    """uint8 (B, H, W, 3) -> unit (B, 3, H, W), NaN without direction."""
+    return directions(torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous())
 
 
 def unpack_depth(rows: Array) -> Tensor:
-    """uint16 (B, H, W) -> log(1 + d) / log(2^16), (B, 1, H, W); NaN from 64500 on."""
+    """uint16 (B, H, W) -> log(1 + d) / log(2^16), (B, 1, H, W); NaN at 0, which is no distance, and from 64500 on."""
     depth = _float(rows)
-    return torch.log2(1 + depth).div_(16).masked_fill_(depth >= FAR, torch.nan)
+    return torch.log2(1 + depth).div_(16).masked_fill_((depth >= FAR) | (depth == 0), torch.nan)
 
 
 def unpack_keypoints(rows: Array) -> Tensor:

@@ -166,6 +166,8 @@ BROKEN_DATA = {
     "negative": ("labels", {"items": items(put("segmentation", first(-2)))}, "has label -2"),
     "infinite": ("labels", {"items": items(put("depth", first(math.inf)))}, "'depth' is infinite"),
     "half-missing": ("labels", {"items": items(put("normals", first(math.nan)))}, "'normals' lacks some channels"),
+    "zero-depth": ("labels", {"items": items(put("depth", first(0.0)))}, r"'depth' has depth 0 \(above 0"),
+    "negative-depth": ("labels", {"items": items(put("depth", first(-1.5)))}, "'depth' has depth -1.5"),
     "long-normal": ("labels", {"items": items(put("normals", lambda n: 2 * n))}, "has a vector of length 2"),
     "global-noise": ("draws", {"augment": leaving}, "a global random generator is drawn from"),
     "crop": ("draws", {"augment": lambda s, b, r: b.map(lambda x: x[..., :16])}, r"inputs have shape \(4, 3, 32, 16\)"),

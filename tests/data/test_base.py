@@ -121,7 +121,9 @@ def test_every_class_gives_its_share(counts, fraction, mixed, seed):
         rest = [s - f for s, f in zip(shares, floors, strict=True)]
         up = [k - f for k, f in zip(own, floors, strict=True)]
         assert set(up) <= {0, 1}
-        assert not any(a < b for a, u in zip(rest, up, strict=True) if u for b, v in zip(rest, up, strict=True) if not v)
+        assert not any(
+            a < b for a, u in zip(rest, up, strict=True) if u for b, v in zip(rest, up, strict=True) if not v
+        )
 
 
 @settings(deadline=None, max_examples=60)
@@ -143,7 +145,12 @@ def test_many_classes_keep_their_share_in_every_part():
 
     toy = Sorted(ToyOptions(images=34500))
     own = {p: np.bincount(toy.strata("all")[toy.indices(p, "all")], minlength=345) for p in PARTS}
-    assert {p: set(n.tolist()) for p, n in own.items()} == {"val": {10}, "train": {90}, "train-a": {72}, "train-b": {18}}
+    assert {p: set(n.tolist()) for p, n in own.items()} == {
+        "val": {10},
+        "train": {90},
+        "train-a": {72},
+        "train-b": {18},
+    }
 
 
 def test_a_class_of_one_stays_in_training_and_one_of_three_lies_in_every_part():

@@ -49,7 +49,9 @@ def test_both_layouts_give_back_the_truth(tmp_path: Path, listed: bool) -> None:
     [
         ("segmentation", 0, -1),
         ("segmentation", 17, 16),
-        ("depth", 0, 0.0),
+        ("segmentation", 255, -1),
+        ("depth", 0, np.nan),
+        ("depth", 1, 1 / 16),
         ("depth", 255, 0.5),
         ("depth", 64500, np.nan),
         ("keypoints", 0, -1.0),

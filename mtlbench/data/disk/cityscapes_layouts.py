@@ -90,7 +90,7 @@ def _arrays(
         "segmentation": (
             size,
             "u1",
-            lambda p: pack_classes(p, array(p, "fiu", size), classes, (-1,)),
+            lambda p: pack_classes(p, array(p, "fiu", size), classes),
             unpack_classes,
             STORED_VOID,
         ),
@@ -159,9 +159,9 @@ def _table(classes: int) -> Array:
 
 
 def _disparity(path: Path, size: tuple[int, int]) -> Array:
-    """16 bits p, 0 missing, disparity (p - 1) / 256 pixels -> inverse depth in 1/m."""
+    """16 bits p, 0 missing, disparity (p - 1) / 256 pixels -> inverse depth in 1/m; none where the disparity is 0."""
     values = _nearest(path, label_image(path, ("I;16", "I")), size).astype(np.float32)
-    inverse: Array = np.where(values == 0, np.nan, (values - 1) / 256 / (FOCAL * BASELINE)).astype(np.float32)
+    inverse: Array = np.where(values <= 1, np.nan, (values - 1) / 256 / (FOCAL * BASELINE)).astype(np.float32)
     return inverse
 
 

@@ -23,6 +23,9 @@ from mtlbench.tasks import VOID, Task, select_tasks
 
 STORED_VOID = 255
 WHITE = 255
+NONE = (-1, 255)  # the numbers that say in every layout that a pixel has no class
+SHORT = 0.1  # a normal below this length is no direction: grey 127 and 128 have .007
+END = 0.02  # of white and black, where all of a normal's three channels end
 _INT16 = 32767.0
 
 
@@ -125,12 +128,9 @@ def unpack_reals(rows: Array) -> Tensor:
 
 
 def unpack_png_normals(rows: Array) -> Tensor:
-    """AdaShare's uint8 (B, H, W, 3), (R, G, B) = ((x, z, y) + 1) / 2 * 255 -> unit (B, 3, H, W), white NaN."""
+    """AdaShare's uint8 (B, H, W, 3), (R, G, B) = ((x, z, y) + 1) / 2 * 255 -> unit (B, 3, H, W), NaN without direction."""
     red, green, blue = torch.from_numpy(rows).unbind(-1)
-    masked = (red == WHITE) & (green == WHITE) & (blue == WHITE)
-    normals = torch.stack((red, blue, green), 1).float().div_(127.5).sub_(1.0)
-    length = normals.square().sum(1, keepdim=True).sqrt_()
-    return normals.div_(length.masked_fill_(masked.unsqueeze(1), torch.nan))
+    return directions(torch.stack((red, blue, green), 1))
 
 
 def unpack_unit_normals(rows: Array) -> Tensor:
@@ -139,22 +139,31 @@ def unpack_unit_normals(rows: Array) -> Tensor:
     return normals.div_(normals.square().sum(1, keepdim=True).sqrt_())  # 0 / 0 is the missing one's NaN
 
 
+def directions(codes: Tensor) -> Tensor:
+    """8-bit codes (B, 3, H, W) of vectors in [-1, 1] as unit vectors, NaN where all black, all white or no direction."""
+    vectors = codes.float().div_(127.5).sub_(1.0)
+    low, high = vectors.amin(1, keepdim=True), vectors.amax(1, keepdim=True)
+    blank = (high - low < END) & (high.abs() > 1 - END)
+    length = vectors.square().sum(1, keepdim=True).sqrt_()
+    return vectors.div_(length.masked_fill_((length < SHORT) | blank, torch.nan))
+
+
 # A file's values, checked -> rows as stored.
 
 
-def pack_classes(path: Path, labels: Array, classes: int, void: Sequence[int]) -> Array:
-    """Labels 0..classes-1, or one of the `void` values -> uint8 (H, W), 255 unlabelled."""
-    unlabelled = np.isin(labels, void)
+def pack_classes(path: Path, labels: Array, classes: int) -> Array:
+    """Labels 0..classes-1, or one of NONE where unlabelled -> uint8 (H, W), 255 unlabelled."""
+    unlabelled = np.isin(labels, NONE)
     wrong = labels[~unlabelled & ((labels < 0) | (labels >= classes) | (labels != np.floor(labels)))]
     if wrong.size:
         given = f"label {wrong.flat[0]}"
-        bad(path, given, f"classes 0 to {classes - 1}, or {' or '.join(map(str, void))} where unlabelled")
+        bad(path, given, f"classes 0 to {classes - 1}, or {' or '.join(map(str, NONE))} where unlabelled")
     packed: Array = np.where(unlabelled, STORED_VOID, labels).astype(np.uint8)
     return packed
 
 
 def pack_depth(path: Path, depth: Array, limit: float, unit: str = "metres") -> Array:
-    """Depth, 0 missing -> float32 (H, W), NaN missing. Negative, infinite or beyond `limit` is an error."""
+    """Depth, 0 or NaN missing -> float32 (H, W), NaN missing. Negative, infinite or beyond `limit` is an error."""
     depth = depth.astype(np.float32)
     wrong = depth[~np.isnan(depth) & ~((depth >= 0) & (depth <= limit))]
     if wrong.size:
@@ -166,7 +175,7 @@ def pack_normals(path: Path, normals: Array) -> Array:
     """Unit vectors (H, W, 3), 0 or NaN missing -> int16."""
     normals = normals.astype(np.float32)
     length = np.linalg.norm(normals, axis=-1)
-    missing = ~np.isfinite(length) | (length < 1e-6)
+    missing = ~np.isfinite(length) | (length < SHORT)
     wrong = length[~missing & (np.abs(length - 1) > 0.1)]
     if wrong.size:
         bad(path, f"a normal of length {wrong.flat[0]:.3g}", "unit vectors, (0, 0, 0) where missing")

@@ -73,7 +73,7 @@ def _adashare_column(key: tuple[str, str], files: Sequence[Path], size: tuple[in
         "segmentation": (
             size,
             "u1",
-            lambda p: pack_classes(p, _segments(p, size), classes, (255,)),
+            lambda p: pack_classes(p, _segments(p, size), classes),
             unpack_classes,
             STORED_VOID,
         ),
@@ -102,7 +102,7 @@ def _libmtl_column(key: tuple[str, str], files: Sequence[Path], size: tuple[int,
         "segmentation": (
             size,
             "u1",
-            lambda p: pack_classes(p, array(p, "fiu", size), classes, (-1,)),
+            lambda p: pack_classes(p, array(p, "fiu", size), classes),
             unpack_classes,
             STORED_VOID,
         ),

@@ -105,7 +105,7 @@ def _columns(
     def label(values: Array) -> Array:
         if values.max() >= len(mapping):
             bad(path, f"label {values.max()}", f"0 to {len(mapping) - 1}, the entries of {MAPPING}")
-        return pack_classes(path, mapping[values], 40, (-1,))
+        return pack_classes(path, mapping[values], 40)
 
     forms: dict[str, tuple[tuple[int, ...], str, Callable[[int], Array], Callable[[Array], Tensor]]] = {
         INPUT: ((*size, 3), "u1", stored("images", lambda v: v), unpack_images),

@@ -18,6 +18,7 @@ from mtlbench.seeding import derive
 INPUT = "input"
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, the input statistics of all image sets
 STD = (0.229, 0.224, 0.225)
+RULES = 2  # what counts as a label and which items are held out: a new number tells runs from those under the old rules
 
 
 Key = tuple[str, str, str]
@@ -47,8 +48,8 @@ class StoredDataset(Dataset):
 
 
 def combine(fingerprints: Mapping[str, str]) -> str:
-    """One fingerprint of named ones, whatever their order."""
-    return f"{derive(*(f'{name}={fingerprints[name]}' for name in sorted(fingerprints))):016x}"
+    """One fingerprint of named ones, whatever their order, and of the rules by which they are read and split."""
+    return f"{derive(RULES, *(f'{name}={fingerprints[name]}' for name in sorted(fingerprints))):016x}"
 
 
 def unpack_images(rows: Array) -> Tensor:
