@@ -1,12 +1,15 @@
 """What a network costs as it would be deployed: parameters, multiply-adds, latency and peak memory.
 
-One MAC is half a FLOP of torch's counter, which counts convolutions and matrix products; everything else that ran is
-named in `uncounted`. What lies in a `Head` counts as heads, all else as backbone.
+One MAC is half a FLOP of torch's counter, which counts convolutions and matrix products. Products of single elements
+(masks, gates, mixtures channel by channel) count one MAC for each element of their result, so that a mixture costs the
+same however it is written. Everything else that ran is named in `uncounted`. What lies in a `Head` counts as heads, all
+else as backbone.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -39,6 +42,18 @@ def parameters(network: nn.Module, plain_backbone: int) -> Parameters:
     return Parameters(backbone=backbone, heads=heads, total=backbone + heads, ratio=backbone / plain_backbone)
 
 
+def _products(*shapes: Any, out_shape: Any, **more: Any) -> int:
+    """FLOPs of an operator that multiplies element by element: one MAC for each element of the result."""
+    return 2 * int(math.prod(out_shape))
+
+
+_ELEMENTWISE = dict.fromkeys((torch.ops.aten.mul, torch.ops.aten.addcmul, torch.ops.aten.lerp), _products)
+# The counter would take these apart into products; they stay whole, and uncounted.
+_RESIZING: Mapping[Any, Any] = {
+    op: lambda *_, **__: 0
+    for packet in (torch.ops.aten.upsample_bilinear2d, torch.ops.aten.upsample_linear1d)
+    for op in (packet, packet.vec)
+}
 _FREE = {torch.ops.aten.empty, torch.ops.aten.detach, torch.ops.aten.clone, torch.ops.aten._to_copy}  # no arithmetic
 
 
@@ -77,7 +92,10 @@ def _count(network: DeployedNetwork, inputs: Inputs, tasks: Sequence[str] | None
     """MACs of one pass over the given streams for these tasks, all of theirs by default: in the heads, and in all."""
     in_heads = [0]
     before: list[int] = []
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+    with (
+        FlopCounterMode(display=False, custom_mapping={**_ELEMENTWISE, **_RESIZING}) as counter,
+        torch.inference_mode(),
+    ):
 
         def enter(module: nn.Module, args: Any) -> None:
             before.append(counter.get_total_flops())
@@ -140,7 +158,7 @@ def trace(network: DeployedNetwork, inputs: Inputs) -> tuple[list[str], int]:
     """Operators that ran without being counted, and the peak bytes of one pass: parameters, inputs and features."""
     from torch.utils.flop_counter import flop_registry
 
-    counted = {str(packet).removeprefix("aten.") for packet in flop_registry}
+    counted = {str(packet).removeprefix("aten.") for packet in {**flop_registry, **_ELEMENTWISE}}
     with _Operators() as operators:
         network.answers(inputs)
     held = [*network.network.parameters(), *network.network.buffers(), *inputs.values()]
