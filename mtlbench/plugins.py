@@ -1,4 +1,4 @@
-"""One door for everybody: methods, data sets and backbones come from entry points, or from path/to/file.py:Class."""
+"""One door for everybody: methods, data sets, backbones and kinds of tasks come from entry points, or from file.py:Class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -17,7 +17,15 @@ from typing import Any, Literal, TypeVar
 from mtlbench.errors import ConfigError, PluginError, one_line, unknown
 
 C = TypeVar("C")
-Kind = Literal["methods", "datasets", "backbones"]
+Kind = Literal["methods", "datasets", "backbones", "kinds"]
+
+_WORDS: Mapping[Kind, str] = {
+    "methods": "method",
+    "datasets": "data set",
+    "backbones": "backbone",
+    "kinds": "kind of task",
+}
+_PREFIX = "mtlbench_plugin_"
 
 
 @cache
@@ -37,7 +45,7 @@ def load(kind: Kind, spec: str) -> Any:
     """
     if ":" not in spec:
         if spec not in _entries(kind):
-            raise unknown(kind.removesuffix("s").replace("dataset", "data set"), spec, _entries(kind))
+            raise unknown(_WORDS[kind], spec, _entries(kind))
         try:
             return _entries(kind)[spec].load()
         except (Exception, SystemExit) as error:
@@ -78,7 +86,7 @@ class Named:
                 return found, spec
         if name in names(kind):
             return load(kind, name), name
-        word = kind.removesuffix("s").replace("dataset", "data set")
+        word = _WORDS[kind]
         raise ConfigError(
             f"the record names the {word} '{name}', which is not registered; a record is data, and no file is imported "
             f"for it (give its class yourself: --plugin path/to/file.py:{own if ':' in name else 'Class'})"
@@ -98,7 +106,7 @@ def _from_file(path: str) -> ModuleType:
         raise PluginError(f"no file '{path}' (a plugin is given as path/to/file.py:Class)")
     # The content is part of the name: a file changed meanwhile is another module, as it is another run.
     key = str(file).encode() + file.read_bytes()
-    name = f"mtlbench_plugin_{hashlib.sha256(key).hexdigest()[:12]}"
+    name = f"{_PREFIX}{hashlib.sha256(key).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -111,6 +119,11 @@ def _from_file(path: str) -> ModuleType:
         del sys.modules[name]
         raise PluginError(f"cannot import '{path}': {one_line(error)}") from error
     return module
+
+
+def of_file(module: str) -> bool:
+    """Whether a module, by its name, is a user's file that was loaded from its path."""
+    return module.startswith(_PREFIX)
 
 
 def source_hash(spec: str) -> str | None:

@@ -15,13 +15,11 @@ from mtlbench.checks.asking import Check
 from mtlbench.checks.outputs import equal, generators
 from mtlbench.config import RunConfig
 from mtlbench.data.base import Batch, Dataset, draw_batch, streams_of
-from mtlbench.tasks import VOID, Task
+from mtlbench.tasks import Task
 
 PARTS = ("train", "train-a", "train-b", "val", "test")
 COUNT = 4
 """Items looked at in each part of each stream."""
-UNIT = 1e-3
-"""How far a normal's length may lie from 1."""
 
 
 def file(dataset: Dataset) -> Path | None:
@@ -105,7 +103,8 @@ def labels(dataset: Dataset) -> Iterator[str]:
             batch = _some(dataset, part, stream)
             for task in tasks:
                 where = f"in '{part}' of stream '{stream}'"
-                yield from (f"'{task.name}' {fault} {where}" for fault in _range(task, batch.targets[task.name]))
+                faults = task.meaning.faults(task, batch.targets[task.name])
+                yield from (f"'{task.name}' {fault} {where}" for fault in faults)
 
 
 def draws(dataset: Dataset) -> Iterator[str]:
@@ -123,7 +122,8 @@ def draws(dataset: Dataset) -> Iterator[str]:
             drawn = generators()
             yield from (f"{fault} {where}" for fault in _shapes(dataset, tasks, batch, trained=True))
             for task in tasks:
-                yield from (f"'{task.name}' {fault} {where}" for fault in _range(task, batch.targets[task.name]))
+                faults = task.meaning.faults(task, batch.targets[task.name])
+                yield from (f"'{task.name}' {fault} {where}" for fault in faults)
         if not _same(whole, _some(dataset, "train", stream)):
             yield f"drawing a batch changed the stored items of stream '{stream}'"
 
@@ -186,32 +186,10 @@ def _shapes(dataset: Dataset, tasks: Sequence[Task], batch: Batch, trained: bool
 
 
 def _target(task: Task, target: Tensor, x: Tensor, trained: bool) -> Iterator[str]:
-    integers = task.kind in ("segmentation", "classification")
+    integers = task.meaning.integers
     if target.dtype != (torch.long if integers else torch.float32):
         yield f"'{task.name}' is {target.dtype} ({'torch.int64' if integers else 'torch.float32'} is expected)"
     size = tuple(x.shape[2:]) if trained and x.dim() == 4 else tuple(target.shape[-2:])
-    wanted: tuple[int, ...] = (len(x),)
-    if task.dense:
-        wanted = (len(x), *size) if integers else (len(x), task.channels, *size)
+    wanted = (len(x), *(() if integers else (task.channels,)), *(size if task.dense else ()))
     if tuple(target.shape) != wanted:
         yield f"'{task.name}' has shape {tuple(target.shape)} ({wanted} is expected)"
-
-
-def _range(task: Task, target: Tensor) -> Iterator[str]:
-    """What about labels is out of their range."""
-    if task.kind in ("segmentation", "classification"):
-        wrong = target[(target != VOID) & ((target < 0) | (target >= task.channels))]
-        if len(wrong):
-            yield f"has label {wrong[0].item()} (0 to {task.channels - 1}, or {VOID} for none, is expected)"
-        return
-    if bool(torch.isinf(target).any()):
-        yield "is infinite (a missing label is NaN)"
-    missing = torch.isnan(target)
-    if task.kind == "depth" and bool((target <= 0).any()):
-        yield f"has depth {target[target <= 0][0].item():g} (above 0, or NaN for none, is expected)"
-    if bool((missing.any(1) != missing.all(1)).any()):
-        yield "lacks some channels of a pixel (a missing label is NaN in all)"
-    if task.kind == "normals":
-        length = target.norm(dim=1)[~missing.any(1)]
-        if len(length) and not float((length - 1).abs().max()) <= UNIT:
-            yield f"has a vector of length {float(length[(length - 1).abs().argmax()]):.3g} (unit vectors are expected)"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import interpolate
 
 from mtlbench.backbones import Architecture, Backbone, Block
 from mtlbench.backbones.base import Norm
@@ -17,7 +16,7 @@ from mtlbench.backbones.resnet import resnet18
 from mtlbench.backbones.vdcnn import TOKENS
 from mtlbench.data.base import ALL, Batch, DataOptions, Dataset
 from mtlbench.seeding import generator
-from mtlbench.tasks import VOID, Task
+from mtlbench.tasks import Task
 
 WIDTH, HEAD = 0.0625, 8
 IMAGE, TEXT = (3, 32, 32), (64,)
@@ -87,10 +86,4 @@ def noise(shape: tuple[int, ...], *key: str | int) -> Tensor:
 
 def label(task: Task, x: Tensor) -> Tensor:
     """A target for inputs (B, 3, H, W) or (B, L)."""
-    level = x.float().flatten(1).mean(1) if task.kind == "classification" else x.mean(1)
-    if task.kind in ("segmentation", "classification"):
-        classes = (level * 7).floor().long() % task.channels
-        return classes if task.kind == "classification" else classes.masked_fill(level > 0.8, VOID)
-    if task.kind == "normals":
-        return normalize(x + 0.1, dim=1)
-    return (1.5 + level.abs()).masked_fill(level < -0.9, math.nan).unsqueeze(1)
+    return task.meaning.example(task, x)

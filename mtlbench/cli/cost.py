@@ -92,15 +92,16 @@ def image_sides(text: str) -> tuple[int, int]:
 
 def parse_tasks(text: str) -> list[Task]:
     """Text like "segmentation:40,normals" as tasks; a bare name takes the channels that the data set scenes gives it."""
+    from mtlbench import plugins
     from mtlbench.data.scenes import FIVE
-    from mtlbench.tasks import KINDS, Task
+    from mtlbench.tasks import Task
 
     channels = {t.name: t.channels for t in FIVE}
     found: dict[str, Task] = {}
     for part in text.split(","):
         name, colon, count = part.strip().partition(":")
-        if name not in KINDS:
-            raise unknown("task kind", name, KINDS)
+        if name not in plugins.names("kinds"):
+            raise unknown("task kind", name, plugins.names("kinds"))
         if not (re.fullmatch("0*[1-9][0-9]{0,4}", count) if colon else name in channels):
             raise ConfigError(
                 f"task '{short(part)}' has no channels (allowed: {name}:CHANNELS with a whole number from 1 to 99999)"

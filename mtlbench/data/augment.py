@@ -107,16 +107,16 @@ def draw(settings: Augmentation, count: int, size: tuple[int, int], random: torc
 def apply(batch: Batch, tasks: Sequence[Task], affine: Affine, settings: Augmentation) -> Batch:
     """A batch of images (B, C, H, W) and its targets under the maps, cropped to the settings' size.
 
-    Outside an image inputs are 0, integer labels -1 and real ones NaN. A zoom by s changes depth as the settings say and
-    turns a normal to normalise(nx, ny, s nz); a mirror negates nx. Classification targets stay as they are.
+    Outside an image inputs are 0, integer labels -1 and real ones NaN. What a zoom or a mirror does to a label's values
+    is its kind's (depth: as the settings say). Labels of whole inputs stay as they are.
     """
     affine = affine.to(batch.inputs.device)
     size = (batch.inputs.shape[-2], batch.inputs.shape[-1])
     crop = settings.crop or size
     rows, columns = affine.source(0, crop[0]), affine.source(1, crop[1])
     nearest = _Nearest(rows, columns, size)
-    kinds = {task.name: task.kind for task in tasks}
-    targets = {name: _target(kinds[name], target, nearest, affine, settings) for name, target in batch.targets.items()}
+    known = {task.name: task for task in tasks}
+    targets = {name: _target(known[name], target, nearest, affine, settings) for name, target in batch.targets.items()}
     return Batch(_input(batch.inputs, rows, columns, nearest, affine), targets)
 
 
@@ -169,27 +169,14 @@ def _input(image: Tensor, rows: Tensor, columns: Tensor, nearest: _Nearest, affi
     return nearest.zeroed(smooth)
 
 
-def _target(kind: str, target: Tensor, nearest: _Nearest, affine: Affine, settings: Augmentation) -> Tensor:
-    if kind == "classification":
+def _target(task: Task, target: Tensor, nearest: _Nearest, affine: Affine, settings: Augmentation) -> Tensor:
+    if not task.dense:
         return target
-    if kind == "segmentation":
+    if task.meaning.integers:
         classes = nearest.take(target.unsqueeze(1)).squeeze(1)
         inside = nearest.inside.to(classes.dtype)
         return classes.mul_(inside).add_(inside - 1, alpha=-VOID) if nearest.padded else classes
     target = nearest.take(target)
     zoom = affine.zoom.to(target.dtype).view(-1, 1, 1, 1)
-    if kind == "depth" and bool((zoom != 1).any()):
-        target = settings.depth(target, zoom)
-    elif kind == "normals":
-        _turn(target, zoom, affine.mirror)
+    target = task.meaning.moved(target, zoom, affine.mirror, settings.depth)
     return target.add_(nearest.gap) if nearest.padded else target
-
-
-def _turn(normals: Tensor, zoom: Tensor, mirror: Tensor) -> None:
-    """Unit normals (B, 3, H, W) under zoom and mirror, in place."""
-    normals[:, 0] *= 1 - 2 * mirror.to(normals.dtype).view(-1, 1, 1)
-    if bool((zoom != 1).any()):
-        normals[:, 2] *= zoom.squeeze(1)
-        x, y, z = normals.unbind(1)
-        length = (x * x + y * y + z * z).sqrt_().masked_fill_(zoom.squeeze(1) == 1, 1.0)
-        normals /= length.unsqueeze(1)

@@ -178,7 +178,7 @@ class Tally:
         self.labelled += int(mask.sum())
         self.items += len(mask)
         self.without += int((~mask.reshape(len(mask), -1).any(1)).sum())
-        if self.task.kind in ("segmentation", "classification"):
+        if self.task.meaning.integers:
             found = torch.bincount(target[mask].long(), minlength=self.task.channels).numpy()
             self.classes = found if self.classes is None else self.classes + found
         else:

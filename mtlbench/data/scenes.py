@@ -24,7 +24,7 @@ from mtlbench.data.rendering.paint import photograph
 from mtlbench.data.rendering.raycast import View, view
 from mtlbench.data.rendering.rooms import CLASSES, furnish
 from mtlbench.seeding import derive
-from mtlbench.tasks import Task, select_tasks
+from mtlbench.tasks import VOID, Task, select_tasks
 
 RENDERER = 2  # raise it with any change of a stored bit
 DEPTH_STEP = 1 / 4096  # metres
@@ -133,7 +133,7 @@ class Scenes(Dataset):
         fields = dict(zip(self._planes, rows.split(list(self._planes.values()), dim=1), strict=True))
         targets = {t.name: unpack(t, fields["depth" if t.name == "depth2" else t.name]) for t in self.tasks}
         for task in self.tasks if self._options.missing else ():
-            void = -1 if task.kind == "segmentation" else torch.nan
+            void = VOID if task.meaning.integers else torch.nan
             targets[task.name][self._unlabelled(split, task.name, indices)] = void
         return Batch(fields["image"].float().div_(255.0).sub_(MEAN).div_(DEVIATION), targets)
 
@@ -209,13 +209,11 @@ def _bytes(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def unpack(task: Task, stored: Tensor) -> Tensor:
     """A task's target from its stored planes (B, planes, H, W)."""
-    if task.kind == "segmentation":
-        return stored[:, 0].long()
-    if task.kind in ("keypoints", "edges"):
-        return stored.float().div_(255.0)
+    if stored.shape[1] == 1:
+        return stored[:, 0].long() if task.meaning.integers else stored.float().div_(255.0)
     high, low = stored.float().chunk(2, dim=1)
     value = high.mul_(256.0).add_(low)
-    if task.kind == "depth":
+    if task.channels == 1:
         return value.mul_(DEPTH_STEP)
     normals = value.sub_(32768.0)
     return normals.div_(normals.square().sum(1, keepdim=True).sqrt_())

@@ -15,10 +15,9 @@ from torch import Tensor
 from mtlbench.data.base import Dataset, streams_of, whole_batches
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import Diverged
-from mtlbench.tasks import Task, skill
+from mtlbench.tasks import Task, figures, skill
 from mtlbench.tasks.losses import elementwise, to_label
 from mtlbench.tasks.metrics import ConstantPredictor, statistics
-from mtlbench.tasks.summaries import HISTOGRAM, summarise
 
 Metrics = dict[str, dict[str, float]]
 
@@ -38,7 +37,7 @@ class Meter:
     def __init__(self, task: Task, losses: bool = True) -> None:
         self.task, self.losses = task, losses
         self._rows: list[dict[str, NDArray[np.float64]]] = []
-        self._histogram: NDArray[np.float64] | None = None
+        self._whole: dict[str, NDArray[np.float64]] = {}  # too large to keep for every image
         self._loss = self._count = 0.0
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
@@ -49,9 +48,8 @@ class Meter:
             self._loss += float(loss.sum(dtype=torch.float64))
             self._count += float(mask.sum())
         rows = {k: v.cpu().numpy() for k, v in statistics(self.task, prediction, target).items()}
-        histogram = rows.pop(HISTOGRAM, None)  # too large to keep for every image
-        if histogram is not None:
-            self._histogram = histogram.sum(0) + (0.0 if self._histogram is None else self._histogram)
+        for name in self.task.meaning.whole:
+            self._whole[name] = rows.pop(name).sum(0) + self._whole.get(name, 0.0)
         self._rows.append(rows)
 
     @property
@@ -65,10 +63,8 @@ class Meter:
 
     def result(self) -> tuple[dict[str, float], float]:
         """The metrics, and the mean loss over labelled elements."""
-        sums = {k: v.sum(0) for k, v in self.images().items()}
-        if self._histogram is not None:
-            sums[HISTOGRAM] = self._histogram
-        return summarise(self.task.kind, sums), self._loss / self._count if self._count else math.nan
+        sums = {k: v.sum(0) for k, v in self.images().items()} | self._whole
+        return figures(self.task.metrics, sums), self._loss / self._count if self._count else math.nan
 
 
 @torch.inference_mode()

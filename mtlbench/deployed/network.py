@@ -94,7 +94,10 @@ def load(folder: Path, own: Sequence[str] = ()) -> DeployedNetwork:
     if not path.is_file():
         raise CheckpointError(f"run '{folder}' has no '{FILE}' (it is {run.status}; run it again with --force)")
     config: RunConfig = parse(RunConfig, run.start.config, f"record '{folder}'")
-    tasks = tuple(Task(t.name, t.kind, t.channels, t.unit, t.derived, tuple(t.classes)) for t in run.start.tasks)
+    tasks = tuple(
+        Task(t.name, named.load("kinds", t.kind)[0], t.channels, t.unit, t.derived, tuple(t.classes))
+        for t in run.start.tasks
+    )
     shape = tuple(run.start.shape)
     found, spec = named.load("methods", config.method)
     kind = plugins.checked(found, Method, "method", spec)

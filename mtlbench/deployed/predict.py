@@ -15,7 +15,7 @@ from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError, DataError
 from mtlbench.tasks import Task
 from mtlbench.tasks.losses import to_label
-from mtlbench.tasks.pictures import Array, coloured, span
+from mtlbench.tasks.pictures import DENSE, MAPS, Array, coloured, span
 
 INCHES = 2.6  # side of a panel
 
@@ -30,9 +30,9 @@ def draw(deployed: DeployedNetwork, kind: type[Dataset], image: Path, out: Path)
     pixels = read(image, deployed.shape[1], deployed.shape[2])
     answers = predict(deployed, normalised(pixels, kind))
     tasks = {t.name: t for t in deployed.tasks}
-    said = [sentence(tasks[name], value) for name, value in answers.items() if not tasks[name].dense]
+    said = [tasks[name].meaning.say(tasks[name], value) for name, value in answers.items() if not tasks[name].dense]
     panels = [("\n".join(["input", *said]), pixels)]
-    panels += [panel(tasks[name], value) for name, value in answers.items() if tasks[name].dense]
+    panels += [panel(tasks[name], value) for name, value in answers.items() if tasks[name].meaning.view in DENSE]
     _sheet(panels, out)
 
 
@@ -63,22 +63,14 @@ def predict(deployed: DeployedNetwork, x: Tensor) -> dict[str, Tensor]:
     return {t.name: to_label(t, answers[t.name].float(), like) for t in deployed.tasks}
 
 
-def sentence(task: Task, logits: Tensor) -> str:
-    """A classification in words: the class, and how sure the network is."""
-    share, index = logits.softmax(1).max(1)
-    name = task.classes[int(index)] if task.classes else f"class {int(index)}"
-    return f"{task.name}: {name} ({100 * float(share):.0f} %)"
-
-
 def panel(task: Task, value: Tensor) -> tuple[str, Array]:
     """A dense prediction (1, C, H, W) as a titled picture."""
-    if task.kind == "segmentation":
-        return task.name, coloured(task.kind, value.argmax(1)[0].numpy(), task.channels)
-    label = value[0].numpy()
-    if task.kind == "normals":
-        return task.name, coloured(task.kind, label)
+    view = task.meaning.view
+    label = task.meaning.answer(task, value)[0]
+    if view not in MAPS:
+        return task.name, coloured(view, label, task.channels)
     low, high = span(label)
-    return f"{task.name}\n{low:.3g} to {high:.3g} {task.unit}".rstrip(), coloured(task.kind, label)
+    return f"{task.name}\n{low:.3g} to {high:.3g} {task.unit}".rstrip(), coloured(view, label)
 
 
 def _sheet(panels: list[tuple[str, Array]], out: Path) -> None:

@@ -26,7 +26,7 @@ def collect(network: DeployedNetwork, dataset: Dataset, device: str = "cpu") -> 
     """Inputs, labels and predictions of a few test items, the same for every method of a study.
 
     `input/<stream>` are pictures (n, H, W, 3) uint8 or texts (n,); `stream/<task>` names a task's stream, `truth/<task>`
-    and `prediction/<task>` are classes (n, H, W) for segmentation, (n, C, H, W) for other dense tasks; for a
+    and `prediction/<task>` are what the kind's view draws: classes (n, H, W), values (n, C, H, W), or for a
     classification the classes (n,) and the probabilities (n, K). `classes/<task>` are the classes' names, where there are
     any. A stream whose inputs cannot be shown is left out.
     """
@@ -39,7 +39,7 @@ def collect(network: DeployedNetwork, dataset: Dataset, device: str = "cpu") -> 
         found[f"input/{stream}"] = pictures if pictures.ndim == 1 else thinned(pictures, (1, 2))
         with network.resting():
             predictions = network.answers({stream: batch.inputs.to(device)}, [t.name for t in tasks])
-        for task in tasks:
+        for task in (t for t in tasks if t.meaning.view):
             found |= {f"stream/{task.name}": np.array(stream), **_answers(task, predictions[task.name].cpu(), batch)}
     return found
 
@@ -61,14 +61,9 @@ def thinned(array: Array, axes: tuple[int, int]) -> Array:
 
 def _answers(task: Task, prediction: Tensor, batch: Batch) -> dict[str, Array]:
     target = batch.targets[task.name]
-    answer, truth = to_label(task, prediction.float(), target).numpy(), target.numpy()
-    if task.kind == "segmentation":
-        answer, truth = answer.argmax(1).astype(np.int16), truth.astype(np.int16)
-    elif task.dense:
-        answer, truth = answer.astype(np.float16), truth.astype(np.float16)
-    else:
-        answer = torch.from_numpy(answer).softmax(1).numpy()
+    answer, truth = task.meaning.answer(task, to_label(task, prediction.float(), target)), target.numpy()
     if task.dense:
-        answer, truth = (thinned(a, (-2, -1)) for a in (answer, truth))
+        kept = np.float16 if answer.dtype.kind == "f" else np.int16
+        answer, truth = (thinned(a.astype(kept), (-2, -1)) for a in (answer, truth))
     names = {f"classes/{task.name}": np.array(task.classes)} if task.classes else {}
     return {f"truth/{task.name}": truth, f"prediction/{task.name}": answer, **names}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mtlbench.records.older import REDUCTIONS, VIEWS
 
 SCHEMA = 1
 FILE = "record.jsonl"
@@ -21,17 +23,25 @@ class Line(BaseModel):
 
 
 class MetricInfo(BaseModel):
-    """A column: `higher` is better or lower is; one metric of a task is `primary`; `counted` ones enter Delta."""
+    """A column: `higher` is better or lower is; one metric of a task is `primary`; `counted` ones enter Delta.
+
+    `reduction` says how it comes from sums over images (`mtlbench.tasks.reductions`); `best` is a perfect answer's value.
+    """
 
     name: str
     unit: str
     higher: bool
+    reduction: dict[str, Any] = {}
     primary: bool = False
     counted: bool = True
+    best: float | None = None
 
 
 class TaskInfo(BaseModel):
-    """A task as the tables need it; `derived` labels were computed from another task's labels."""
+    """A task as the tables need it; `derived` labels were computed from another task's labels.
+
+    `view` says how its answers are drawn.
+    """
 
     name: str
     kind: str
@@ -39,7 +49,17 @@ class TaskInfo(BaseModel):
     unit: str = ""
     classes: list[str] = []
     derived: bool = False
+    view: str = ""
     metrics: list[MetricInfo]
+
+    @model_validator(mode="after")
+    def _upgraded(self) -> TaskInfo:
+        """Records from before a kind wrote down its reductions and its view: both are known by the kind's name."""
+        if self.kind in VIEWS and not any(m.reduction for m in self.metrics):
+            self.view = self.view or VIEWS[self.kind]
+            for metric in self.metrics:
+                metric.reduction = REDUCTIONS[self.kind].get(metric.name, {})
+        return self
 
 
 class ReferenceInfo(BaseModel):

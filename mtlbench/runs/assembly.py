@@ -74,7 +74,8 @@ class Assembly:
     def identity(self) -> tuple[str | None, ...]:
         """What decides the numbers beside the configuration: plugins' sources, the data, the kind of device."""
         sources = (plugins.source_hash(self.request.method), plugins.source_hash(self.request.dataset))
-        return (*sources, self.dataset.fingerprint, self.request.device.split(":")[0])
+        kinds = sorted({hash_ for t in self.dataset.tasks if (hash_ := plugins.source_hash(t.origin))})
+        return (*sources, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0])
 
     @cached_property
     def folder(self) -> Path:
@@ -142,7 +143,8 @@ def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:
                 unit=t.unit,
                 classes=list(t.classes),
                 derived=t.derived,
-                metrics=[records.MetricInfo(**asdict(m)) for m in t.metrics],
+                view=t.meaning.view,
+                metrics=[records.MetricInfo(**m.data()) for m in t.metrics],
             )
             for t in dataset.tasks
         ],

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 UNLABELLED = (40, 40, 40)
 TONES = ((0.6, 0.95), (0.95, 0.7), (0.35, 0.8), (0.8, 0.5), (0.5, 0.6))  # saturation and value
-MAPS = {"depth": "magma_r", "keypoints": "magma", "edges": "magma"}
+MAPS = {"near": "magma_r", "heat": "magma"}
+CHANNELS = {"directions": 3, **dict.fromkeys(MAPS, 1)}
+DENSE = ("classes", *CHANNELS)
+"""Views of labels that are pictures: class numbers (H, W), unit vectors, and values whose low or high ends are bright."""
+VIEWS = (*DENSE, "class")
+"""How labels and answers are drawn, by name: a kind names one, and the report draws it without the kind's code."""
 
 
 def palette(classes: int) -> Array:
@@ -20,20 +25,20 @@ def palette(classes: int) -> Array:
     return (255 * np.array(colours)).round().astype(np.uint8)
 
 
-def coloured(kind: str, label: Array, classes: int = 1, limits: tuple[float, float] | None = None) -> Array:
+def coloured(view: str, label: Array, classes: int = 1, limits: tuple[float, float] | None = None) -> Array:
     """A label as an RGB picture (H, W, 3) uint8; what is unlabelled (-1 or NaN) is dark grey.
 
-    `label` is (H, W) class numbers for segmentation, else (C, H, W). `limits` are the values at the ends of the colour
-    scale for depth, keypoints and edges (by default those of the label).
+    `label` is (H, W) class numbers for the view "classes", else (C, H, W). `limits` are the values at the ends of the
+    colour scale for "near" and "heat" (by default those of the label).
     """
-    known = label >= 0 if kind == "segmentation" else np.isfinite(label).all(0)
-    if kind == "segmentation":
-        picture = palette(classes)[np.maximum(label, 0)]
-    elif kind == "normals":
+    known = np.isfinite(label).all(0) if view in CHANNELS else label >= 0
+    if view in MAPS:
+        picture = _scaled(label[0], limits or span(label), MAPS[view])
+    elif view in CHANNELS:
         signs = np.array([1.0, 1.0, -1.0]).reshape(3, 1, 1)
         picture = np.moveaxis(127.5 * (np.nan_to_num(label) * signs + 1), 0, -1).clip(0, 255).round().astype(np.uint8)
     else:
-        picture = _scaled(label[0], limits or span(label), MAPS[kind])
+        picture = palette(classes)[np.maximum(label, 0)]
     return np.where(np.expand_dims(known, -1), picture, np.array(UNLABELLED, np.uint8))
 
 

@@ -38,7 +38,7 @@ class Weighting(nn.Module):
 
 
 class Uncertainty(Weighting):
-    """exp(-s) L + s/2 for classification, half of that loss for regression; s = log sigma^2 is learned with the heads."""
+    """exp(-s) L + s/2 for classes, half of that loss for distances; s = log sigma^2 is learned with the heads."""
 
     def __init__(self, tasks: Sequence[Task], weights: Mapping[str, float]) -> None:
         super().__init__(tasks, weights)
@@ -46,7 +46,7 @@ class Uncertainty(Weighting):
 
     def weight(self, task: str, losses: Tensor) -> Tensor:
         s = self.log_variance[self.index[task]]
-        scale = 1.0 if self.tasks[self.index[task]].kind in ("segmentation", "classification") else 0.5
+        scale = 1.0 if self.tasks[self.index[task]].meaning.likelihood else 0.5
         return scale * torch.exp(-s) * losses + s / (2 * len(losses))
 
 

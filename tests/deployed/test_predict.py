@@ -62,10 +62,10 @@ def photo(tmp_path):
 
 def test_a_wall_facing_the_camera_is_blue_and_what_is_unlabelled_is_dark():
     normal = np.array([[[0.0, np.nan]], [[0.0, 0.0]], [[-1.0, 0.0]]])  # (3, 1, 2): toward the camera, unlabelled
-    assert pictures.coloured("normals", normal).tolist() == [[[128, 128, 255], DARK]]
-    classes = pictures.coloured("segmentation", np.array([[1, -1]]), 3)
+    assert pictures.coloured("directions", normal).tolist() == [[[128, 128, 255], DARK]]
+    classes = pictures.coloured("classes", np.array([[1, -1]]), 3)
     assert classes.tolist() == [[pictures.palette(3)[1].tolist(), DARK]]
-    depth = pictures.coloured("depth", np.array([[[1.0, 5.0, np.nan]]]), limits=(1.0, 5.0))
+    depth = pictures.coloured("near", np.array([[[1.0, 5.0, np.nan]]]), limits=(1.0, 5.0))
     assert depth[0, 0].sum() > depth[0, 1].sum()  # near is bright
     assert depth[0, 2].tolist() == DARK
 
@@ -121,7 +121,7 @@ def test_every_task_is_asked_at_once_and_answers_at_the_inputs_resolution():
         "kind": (1, 2),
     }
     assert torch.allclose(answers["normals"][0, :, 0, 0], torch.tensor([0.0, 0.0, -1.0]))  # a unit vector
-    assert predict.sentence(TASKS[3], answers["kind"]) == "kind: hall (95 %)"  # 1 / (1 + exp(-3))
+    assert TASKS[3].meaning.say(TASKS[3], answers["kind"]) == "kind: hall (95 %)"  # 1 / (1 + exp(-3))
 
 
 def test_the_picture_holds_the_input_and_every_prediction(photo, tmp_path):

@@ -12,7 +12,8 @@ import pytest
 from mtlbench.report.analysis import bootstrap
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY
 from mtlbench.report.report import read
-from mtlbench.tasks.summaries import summarise, summarise_many
+from mtlbench.tasks import Task, figures
+from mtlbench.tasks.reductions import reduce
 
 
 def test_blocks_are_consecutive_and_cover_everything() -> None:
@@ -36,7 +37,7 @@ def test_a_resample_is_the_whole_metric_of_the_drawn_images(synthetic: ModuleTyp
     for draw in (0, 7, 999):
         images = [i for b, times in enumerate(weights[draw]) for i in [*range(starts[b], ends[b])] * int(times)]
         sums = {k: sum(r[i] for i in images) for k, r in rows.items()}
-        assert found[draw] == pytest.approx(summarise("segmentation", sums)["miou"])
+        assert found[draw] == pytest.approx(figures(Task("s", "segmentation", 4).metrics, sums)["miou"])
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,10 @@ def test_many_sums_are_each_summarised(kind: str, widths: dict[str, int]) -> Non
     stack = {k: rng.integers(0, 30, (6, w)).astype(float) for k, w in widths.items()}
     for values in stack.values():
         values[3] = 0  # nothing labelled
-    many = summarise_many(kind, stack)
+    metrics = Task("task", kind, 4).metrics
+    many = {m.name: reduce(m.reduction, stack) for m in metrics}
     for i in range(6):
-        one = summarise(kind, {k: v[i] for k, v in stack.items()})
+        one = figures(metrics, {k: v[i] for k, v in stack.items()})
         for name, value in one.items():
             assert many[name][i] == pytest.approx(value, nan_ok=True)
 

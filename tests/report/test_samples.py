@@ -16,6 +16,7 @@ from mtlbench.report.plots import sample_sheets as galleries
 from mtlbench.report.reading import samples as gallery
 from mtlbench.report.reading.archive import BROKEN
 from mtlbench.report.report import read
+from mtlbench.tasks.pictures import CHANNELS
 
 TASKS = {
     "segmentation": TaskInfo(name="segmentation", kind="segmentation", channels=4, metrics=[]),
@@ -103,9 +104,9 @@ def content(tasks: dict[str, TaskInfo], seed: int) -> dict[str, Any]:
     random = np.random.default_rng(seed)
     found: dict[str, Any] = {"input/all": np.zeros((N, H, W, 3), np.uint8)}
     for name, task in tasks.items():
-        channels = gallery.CHANNELS.get(task.kind)
+        channels = CHANNELS.get(task.view)
         found[f"stream/{name}"] = np.array("all")
-        if task.kind == "segmentation":
+        if task.view == "classes":
             found[f"truth/{name}"] = found[f"prediction/{name}"] = np.zeros((N, H, W), np.int16)
         elif channels:
             found[f"truth/{name}"] = np.zeros((N, channels, H, W), np.float16)

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from mtlbench.tasks import VOID, Task
-from mtlbench.tasks.losses import COSINE_EPS, elementwise, labelled, task_loss, to_label, unit
+from mtlbench.tasks.kinds.normals import COSINE_EPS, unit
+from mtlbench.tasks.losses import elementwise, labelled, task_loss, to_label
 
 SEGMENTATION = Task("s", "segmentation", 5)
 NORMALS = Task("n", "normals", 3)

@@ -7,15 +7,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mtlbench.tasks import VOID, Task, skill
+from mtlbench.tasks import VOID, Task, figures, skill
+from mtlbench.tasks.kinds.normals import BIN
 from mtlbench.tasks.metrics import ConstantPredictor, statistics
-from mtlbench.tasks.summaries import ANGLE_BIN, histogram_median, summarise
+from mtlbench.tasks.reductions import Quantile, reduce
 from tests.tasks.test_losses import ALL, CLASSES, DEPTH, EDGES, NORMALS, SEGMENTATION, example
 
 
 def metrics(task, prediction, target):
     rows = statistics(task, prediction, target)
-    return summarise(task.kind, {k: v.sum(0).numpy() for k, v in rows.items()})
+    return figures(task.metrics, {k: v.sum(0).numpy() for k, v in rows.items()})
 
 
 @pytest.mark.parametrize("task", ALL, ids=lambda t: t.kind)
@@ -60,14 +61,15 @@ def test_normals_by_hand():
     prediction = torch.stack([radians.sin(), torch.zeros(6), -radians.cos()]).view(1, 3, 1, 6) * 7
     found = metrics(NORMALS, prediction, target)
     assert found["mean_angle"] == pytest.approx(34.0, abs=1e-3)
-    assert found["median_angle"] == pytest.approx(20.0, abs=ANGLE_BIN)
+    assert found["median_angle"] == pytest.approx(20.0, abs=BIN)
     assert [found[f"within_{a}"] for a in ("11.25", "22.5", "30")] == pytest.approx([40.0, 60.0, 60.0])
 
 
 def test_median_of_many_angles_is_numpys():
     angles = np.random.default_rng(0).gamma(2.0, 9.0, 20001).clip(0, 179.9)
-    histogram = np.bincount((angles / ANGLE_BIN).astype(int), minlength=3600).astype(float)
-    assert histogram_median(histogram) == pytest.approx(float(np.median(angles)), abs=ANGLE_BIN)
+    histogram = np.bincount((angles / BIN).astype(int), minlength=3600).astype(float)
+    median = float(reduce(Quantile("angles", BIN), {"angles": histogram}))
+    assert median == pytest.approx(float(np.median(angles)), abs=BIN)
 
 
 def test_depth_by_hand_errors_are_of_the_raw_prediction():

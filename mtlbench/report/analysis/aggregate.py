@@ -16,6 +16,7 @@ from mtlbench.report.analysis.statistics import Paired, Span, Summary
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import Row, Study
 from mtlbench.report.text import as_float
+from mtlbench.tasks import skill
 
 CLEAR = 0.02  # one seed has no interval: the skill of single-task that a metric then needs to enter Delta
 
@@ -154,12 +155,6 @@ def _values(study: Study, runs: Mapping[int, ReportedRun], of: Callable[[Reporte
 def _constants(study: Study) -> dict[int, ReportedRun]:
     """A run of each seed that recorded the constant predictor: it does not depend on the method."""
     return {run.seed: run for row in reversed(study.rows) for run in row.every if run.constant}
-
-
-def skill(metric: MetricInfo, value: float, constant: float) -> float:
-    """1 - e / e_constant, as `mtlbench.tasks.skill`: the error of a percentage is its distance to 100."""
-    error, room = (100.0 - value, 100.0 - constant) if metric.higher else (value, constant)
-    return 1.0 - error / room if room > 0.0 else math.nan
 
 
 def _relate(result: Aggregate) -> None:

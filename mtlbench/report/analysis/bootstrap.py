@@ -20,7 +20,7 @@ from mtlbench.report.analysis.statistics import ALPHA, Span
 from mtlbench.report.reading.archive import BROKEN, arrays
 from mtlbench.report.reading.reported_run import ReportedRun, inside
 from mtlbench.report.text import as_float
-from mtlbench.tasks.summaries import HISTOGRAM, summarise_many
+from mtlbench.tasks.reductions import kept, parse, reduce
 
 DRAWS = 1000
 SEEDS = 5  # of a row, at most: what the images contribute does not shrink with seeds
@@ -52,8 +52,7 @@ def load(path: Path) -> dict[str, dict[str, NDArray[np.float64]]]:
             rows = np.asarray(found[name], dtype=np.float64)
             if rows.ndim != 2 or not np.isfinite(rows).all():
                 raise ValueError(f"'{name}' is not a finite (images, k) array")
-            if statistic != HISTOGRAM:
-                tasks.setdefault(task, {})[statistic] = rows
+            tasks.setdefault(task, {})[statistic] = rows
     return tasks
 
 
@@ -66,7 +65,7 @@ def resampled(task: TaskInfo, rows: Mapping[str, NDArray[np.float64]], stream: i
     count = images.pop()
     weights, starts = draws(count, stream, related), block_starts(count, related)
     sums = {name: weights @ np.add.reduceat(r, starts, axis=0) for name, r in rows.items()}
-    return np.asarray(summarise_many(task.kind, sums)[metric.name], dtype=np.float64)
+    return np.asarray(reduce(parse(metric.reduction), sums), dtype=np.float64)
 
 
 def resample(result: Aggregate) -> TestSet:
@@ -111,7 +110,7 @@ def _run(result: Aggregate, run: ReportedRun, found: TestSet) -> dict[Key, Draws
     figures: dict[Key, Draws] = {}
     for index, task in enumerate(result.study.tasks):
         metric, rows = primary(task), tasks.get(task.name)
-        if metric is None or not rows:
+        if metric is None or not metric.reduction or not rows or not kept(parse(metric.reduction), rows):
             continue
         own_stream = index if len(result.study.streams) > 1 else 0
         related = run.neighbours is not False  # older records do not say: wider rather than too narrow
@@ -124,14 +123,12 @@ def _run(result: Aggregate, run: ReportedRun, found: TestSet) -> dict[Key, Draws
 
 def _agree(task: TaskInfo, rows: Mapping[str, NDArray[np.float64]], recorded: float | None) -> None:
     """ValueError where the images do not add up to the recorded figure: then one of the two is wrong."""
-    whole = summarise_many(task.kind, {name: r.sum(0) for name, r in rows.items()})
     metric = primary(task)
-    if (
-        metric is not None
-        and recorded is not None
-        and not math.isclose(whole[metric.name], recorded, rel_tol=1e-4, abs_tol=1e-9)
-    ):
-        raise ValueError(f"{task.name}: its images give {float(whole[metric.name]):g}, the record says {recorded:g}")
+    if metric is None or recorded is None:
+        return
+    whole = float(reduce(parse(metric.reduction), {name: r.sum(0) for name, r in rows.items()}))
+    if not math.isclose(whole, recorded, rel_tol=1e-4, abs_tol=1e-9):
+        raise ValueError(f"{task.name}: its images give {whole:g}, the record says {recorded:g}")
 
 
 def _mean(parts: list[Draws]) -> Draws:

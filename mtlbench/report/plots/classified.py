@@ -22,7 +22,7 @@ RIGHT, WRONG = "#00734F", "#B34700"
 
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     """Whose samples are shown."""
-    return sample_sheets.data(result, {"classification"})
+    return sample_sheets.data(result, ("class",))
 
 
 def draw(content: dict[str, Any]) -> Figure:

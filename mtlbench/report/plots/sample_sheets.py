@@ -15,9 +15,9 @@ Shown = list[tuple[str, dict[str, Items]]]
 """Each row's label and its items by task; all rows show the same items."""
 
 
-def data(result: Aggregate, kinds: Container[str]) -> dict[str, Any] | None:
-    """The tasks of these kinds, and for each row the samples of its first seed that kept one."""
-    tasks = [t.model_dump() for t in result.study.tasks if t.kind in kinds]
+def data(result: Aggregate, views: Container[str]) -> dict[str, Any] | None:
+    """The tasks with these views, and for each row the samples of its first seed that kept one."""
+    tasks = [t.model_dump() for t in result.study.tasks if t.view in views]
     rows = [row for line in result.lines if (row := _row(line)) is not None]
     return {"tasks": tasks, "rows": rows} if tasks and rows else None
 

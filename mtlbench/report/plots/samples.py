@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import sample_sheets, style
-from mtlbench.report.reading.samples import CHANNELS, Items
-from mtlbench.tasks.pictures import Array, coloured, palette, span
+from mtlbench.report.reading.samples import Items
+from mtlbench.tasks.pictures import DENSE, MAPS, Array, coloured, palette, span
 
 TITLE = "Gallery: test images, ground truth and each method's predictions"
 COLUMNS = 10
@@ -23,22 +23,22 @@ LEGEND = 24  # classes named
 
 def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     """Whose samples are shown."""
-    return sample_sheets.data(result, {"segmentation", *CHANNELS})
+    return sample_sheets.data(result, DENSE)
 
 
 def draw(content: dict[str, Any]) -> Figure:
     """Items side by side, each with its tasks; the input on top, then the truth, then a line a method."""
     shown, lost = sample_sheets.read(content)
-    kinds = {t["name"]: (t["kind"], t["channels"]) for t in content["tasks"] if shown and t["name"] in shown[0][1]}
-    if not kinds:
+    views = {t["name"]: (t["view"], t["channels"]) for t in content["tasks"] if shown and t["name"] in shown[0][1]}
+    if not views:
         return _empty(content, lost)
     first = shown[0][1]
-    count = max(1, min(len(next(iter(first.values())).inputs), COLUMNS // len(kinds)))
+    count = max(1, min(len(next(iter(first.values())).inputs), COLUMNS // len(views)))
     height, width = next(iter(first.values())).inputs.shape[1:3]
     tall = height / width
     rows = len(shown) + 1
     top = TALL * tall + ABOVE  # where the truth begins, in picture widths
-    depth, breadth = top + rows * (tall + GAP), count * (len(kinds) * (1 + GAP) + 3 * GAP)
+    depth, breadth = top + rows * (tall + GAP), count * (len(views) * (1 + GAP) + 3 * GAP)
     made = style.figure(CELL * depth + 0.5, NAMES + CELL * breadth)
     axes = made.subplots()
     axes.set_axis_off()
@@ -51,16 +51,16 @@ def draw(content: dict[str, Any]) -> Figure:
         axes.text(-0.08, middle, style.shorten(name, 20), ha="right", va="center", fontsize=7, fontweight=weight)
     for item in range(count):
         left = item * (breadth / count)
-        centre = left + (len(kinds) * (1 + GAP) - GAP) / 2
+        centre = left + (len(views) * (1 + GAP) - GAP) / 2
         inputs = next(iter(first.values())).inputs[item]
         _place(axes, inputs, centre - TALL / 2, 0.0, TALL, TALL * tall)
-        for k, (task, (kind, classes)) in enumerate(kinds.items()):
+        for k, (task, (view, classes)) in enumerate(views.items()):
             x = left + k * (1 + GAP)
             axes.text(x + 0.5, top - 0.06, style.shorten(task, 14), ha="center", va="bottom", fontsize=6.5)
-            for y, picture in enumerate(_column(kind, classes, [items[task] for _, items in shown], item)):
+            for y, picture in enumerate(_column(view, classes, [items[task] for _, items in shown], item)):
                 _place(axes, picture, x, top + y * (tall + GAP), 1.0, tall)
     axes.set_aspect("equal")  # imshow has set its own
-    _legend(made, shown, kinds, count)
+    _legend(made, shown, views, count)
     said = "dark grey: no label; a task's colours span the truth's values, near is bright"
     style.caption(made, "Gallery of test images", content["note"], lost, said)
     return made
@@ -73,29 +73,29 @@ def _empty(content: dict[str, Any], lost: str) -> Figure:
     return made
 
 
-def _column(kind: str, classes: int, rows: list[Items], item: int) -> list[Array]:
+def _column(view: str, classes: int, rows: list[Items], item: int) -> list[Array]:
     """The pictures of one task and item: the truth, then each method's prediction on the same scale."""
     truth = rows[0].truth[item]
-    if kind == "segmentation":
+    if view == "classes":
         labels = [truth, *(np.maximum(r.prediction[item], 0) for r in rows)]
-        return [coloured(kind, label, classes) for label in labels]
+        return [coloured(view, label, classes) for label in labels]
     labels = [a.astype(np.float64) for a in (truth, *(r.prediction[item] for r in rows))]
-    limits = None if kind == "normals" else span(labels[0])
-    return [coloured(kind, label, limits=limits) for label in labels]
+    limits = span(labels[0]) if view in MAPS else None
+    return [coloured(view, label, limits=limits) for label in labels]
 
 
 def _place(axes: Axes, picture: Array, x: float, y: float, width: float, height: float) -> None:
     axes.imshow(picture, extent=(x, x + width, y + height, y), interpolation="none", aspect="auto")
 
 
-def _legend(made: Figure, shown: sample_sheets.Shown, kinds: dict[str, tuple[str, int]], count: int) -> None:
+def _legend(made: Figure, shown: sample_sheets.Shown, views: dict[str, tuple[str, int]], count: int) -> None:
     """The classes in view, those that cover most first."""
     handles = []
-    for task, (kind, classes) in kinds.items():
-        if kind != "segmentation":
+    for task, (view, classes) in views.items():
+        if view != "classes":
             continue
-        views = [shown[0][1][task].truth[:count], *(items[task].prediction[:count] for _, items in shown)]
-        seen = np.concatenate([v[v >= 0] for v in views])
+        maps = [shown[0][1][task].truth[:count], *(items[task].prediction[:count] for _, items in shown)]
+        seen = np.concatenate([v[v >= 0] for v in maps])
         areas = np.bincount(seen, minlength=classes)
         colours = palette(classes) / 255
         largest = [int(c) for c in np.argsort(-areas, kind="stable") if areas[c]][:LEGEND]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from mtlbench.records import TaskInfo
 from mtlbench.report.reading.archive import arrays
 from mtlbench.report.reading.reported_run import ReportedRun, inside
+from mtlbench.tasks.pictures import CHANNELS
 
 ARTEFACT = "gallery"
 LIMIT = 64 * 2**20  # bytes that are read of a run
-CHANNELS = {"normals": 3, "depth": 1, "keypoints": 1, "edges": 1}
 
 Array = NDArray[Any]
 
@@ -68,13 +68,13 @@ def _items(found: Any, task: TaskInfo) -> Items:
     if not (pictures or (inputs.ndim == 1 and inputs.dtype.kind == "U")):
         raise ValueError("inputs are neither pictures nor texts")
     shape, count = truth.shape, len(inputs)
-    if task.kind == "classification":
+    if task.view == "class":
         fits = shape == (count,) and prediction.shape == (count, task.channels)
-    elif task.kind == "segmentation":
+    elif task.view == "classes":
         fits = truth.ndim == 3 and prediction.shape == shape and len(truth) == count and truth.dtype.kind == "i"
         fits = fits and prediction.dtype.kind == "i" and max(truth.max(), prediction.max()) < task.channels
     else:
-        fits = pictures and shape == prediction.shape and shape[:2] == (count, CHANNELS[task.kind])
+        fits = pictures and shape == prediction.shape and shape[:2] == (count, CHANNELS[task.view])
         fits = fits and truth.ndim == 4 and truth.dtype.kind == prediction.dtype.kind == "f"
     if not fits:
         raise ValueError(f"the items of '{task.name}' do not fit it")

@@ -17,7 +17,6 @@ from mtlbench.report.analysis.aggregate import (
     mean,
     paired,
     primary,
-    skill,
 )
 from mtlbench.report.analysis.statistics import ALPHA, EMPTY, Summary, widened
 from mtlbench.report.tables import trials, words
@@ -26,6 +25,7 @@ from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table
 from mtlbench.report.tables.header import machines
 from mtlbench.report.tables.naming import label, metric_column, metric_name, task_name
 from mtlbench.report.text import as_float, clean
+from mtlbench.tasks import skill
 
 
 def all_tables(result: Aggregate) -> list[Table]:
