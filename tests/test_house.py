@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"errors", "seeding"},
+    {"errors", "machine", "seeding"},
     {"given"},
     {"config", "plugins", "records"},
     {"tasks"},

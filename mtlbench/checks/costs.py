@@ -24,7 +24,7 @@ def costs(subject: Subject) -> Iterator[str]:
     yield from uncounted(method.deployed().eval(), names)
     network = copy.deepcopy(method.deployed().eval()).float()  # a study's precision
     deployed = DeployedNetwork(network, method.build, method.tasks, {ALL: names}, IMAGE)
-    cost = measure(deployed, plain_backbone_parameters(method.build), timed=False)
+    cost = measure(deployed, plain_backbone_parameters(method.build))
     macs = cost.macs
     for task, own in macs.each.items():
         if not own < macs.total:

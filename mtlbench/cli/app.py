@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import mtlbench
-from mtlbench.cli import check, cost, listing, network, report, run
+from mtlbench.cli import check, cost, latency, listing, network, report, run
 from mtlbench.cli.guard import complain, guarded
 from mtlbench.errors import one_line, unknown
 from mtlbench.given import whole
@@ -59,6 +59,7 @@ app.command("list")(listing.list_)
 app.command()(check.check)
 data.command("check")(check.data_check)
 app.command()(cost.cost)
+app.command()(latency.latency)
 app.command()(network.export)
 app.command()(network.predict)
 

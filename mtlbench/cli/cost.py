@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -14,11 +15,13 @@ from mtlbench.given import bounded
 
 if TYPE_CHECKING:
     from mtlbench.backbones import Architecture
+    from mtlbench.deployed.network import DeployedNetwork
     from mtlbench.records import Cost
     from mtlbench.study.study import Entry
     from mtlbench.tasks import Task
 
 MOST_PIXELS = 16384  # a side
+T = TypeVar("T")
 HEADER = ("method", "backbone M", "ratio", "heads M", "total M", "GMAC", "GMAC backbone", "own passes", "ms", "MiB")
 
 
@@ -51,6 +54,8 @@ def cost(
     """
     import torch
 
+    from mtlbench.deployed.latency import described, side_by_side
+    from mtlbench.records import Latency
     from mtlbench.study.settings import gather
     from mtlbench.study.study import check_backbone, entries
 
@@ -59,15 +64,39 @@ def cost(
     settings = gather({"methods": methods, "set": set_, "preset": preset, "backbone": backbone})
     check_backbone(backbone)
     wanted = parse_tasks(tasks)
-    if threads:
-        torch.set_num_threads(threads)
     architecture = _architecture(backbone, width, head, (length,) if length else (3, *image_sides(image_size)))
-    rows = []
-    for e in entries(settings):
-        given = settings.set.get(e.name, {})
-        rows.append((e.name, estimate(e, preset, given, wanted, architecture, latency)))
+    loaders = {
+        e.name: partial(untrained, e, preset, settings.set.get(e.name, {}), wanted, architecture)
+        for e in entries(settings)
+    }
+    costs = {name: _guarded(name, partial(_cost, make)) for name, make in loaders.items()}
+    if latency:
+        threads = threads or torch.get_num_threads()
+        samples = _guarded(", ".join(loaders), lambda: side_by_side(loaders, threads))
+        for name, found in samples.items():
+            costs[name].latency = Latency(threads=threads, **described(found))
+    rows = list(costs.items())
     print(_json(rows) if as_json else _table(rows))
     return 0
+
+
+def _cost(make: Callable[[], DeployedNetwork]) -> Cost:
+    from mtlbench.deployed.cost import measure, plain_backbone_parameters
+
+    network = make()
+    return measure(network, plain_backbone_parameters(network.build))
+
+
+def _guarded(name: str, do: Callable[[], T]) -> T:
+    """What `do` gives; PluginError where a method's own code fails."""
+    from mtlbench.errors import MtlbenchError
+
+    try:
+        return do()
+    except MtlbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"method '{name}' cannot be measured: {one_line(error)}") from error
 
 
 def _architecture(backbone: str, width: float, head: int, shape: tuple[int, ...]) -> Architecture:
@@ -112,26 +141,20 @@ def parse_tasks(text: str) -> list[Task]:
     return list(found.values())
 
 
-def estimate(
-    e: Entry, preset: str, given: dict[str, Any], tasks: Sequence[Task], architecture: Architecture, timed: bool
-) -> Cost:
-    """One method's costs; PluginError where its own code fails."""
+def untrained(
+    e: Entry, preset: str, given: dict[str, Any], tasks: Sequence[Task], architecture: Architecture
+) -> DeployedNetwork:
+    """What one method would deploy, untrained."""
     from mtlbench import plugins
     from mtlbench.config import parse
     from mtlbench.deployed import cost
-    from mtlbench.errors import MtlbenchError
 
     if e.cls is None:
         plugins.load("methods", e.spec)  # says why it cannot be loaded
     defaults = e.cls.defaults(preset, "scenes", [t.name for t in tasks])
     options = parse(e.cls.Options, {**defaults, **given}, f"method {e.name}")
     maker = plugins.load("backbones", architecture.backbone)
-    try:
-        return cost.estimate(e.cls, options, tasks, architecture, maker, timed=timed)
-    except MtlbenchError:
-        raise
-    except Exception as error:
-        raise PluginError(f"method '{e.name}' cannot be measured: {one_line(error)}") from error
+    return cost.untrained(e.cls, options, tasks, architecture, maker)
 
 
 def _table(rows: Sequence[tuple[str, Cost]]) -> str:

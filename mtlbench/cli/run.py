@@ -71,13 +71,18 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and what is done already.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency/--no-latency", help="Time the networks side by side after the runs.")
+    ] = True,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Draw tables and figures at the end.")] = True,
 ) -> int:
     """Train methods under one protocol, and report.
 
     Finished runs are skipped and interrupted ones go on: the same command again continues a study.
     """
-    flags = {k: v for k, v in locals().items() if k not in ("context", "config", "dry_run", "report", "set_")}
+    flags = {
+        k: v for k, v in locals().items() if k not in ("context", "config", "dry_run", "latency", "report", "set_")
+    }
     flags |= {"set": set_, "force": force or None}
     from mtlbench.study.settings import gather
     from mtlbench.study.study import resolve
@@ -88,7 +93,7 @@ def run(
         return show_plan(study)
     _writable(study.settings.out)
     try:
-        return carry_out(study, report)
+        return carry_out(study, report, latency)
     except KeyboardInterrupt:
         print(f"\nstopped; what is done is kept. The same command goes on from there:\n  {command}", file=sys.stderr)
         return 130
@@ -106,8 +111,8 @@ def _writable(out: str) -> None:
         raise RecordError(f"cannot write results in '{out}': {error.strerror or error}") from error
 
 
-def carry_out(study: Study, report: bool = True) -> int:
-    """Tune where asked for, run everything, report; 1 if some run failed."""
+def carry_out(study: Study, report: bool = True, latency: bool = True) -> int:
+    """Tune where asked for, run everything, time the networks, report; 1 if some run failed."""
     from mtlbench.study import tuning
     from mtlbench.study.following import in_order
     from mtlbench.study.study import runs
@@ -122,11 +127,30 @@ def carry_out(study: Study, report: bool = True) -> int:
     requests = runs(study, chosen)
     requests += _controls(study, requests)
     outcomes = in_order(requests, lambda some: _launch(study, some, len(requests)))
+    if latency:
+        _time(study, requests, outcomes)
     if report:
         from mtlbench.cli.report import write_report
 
         write_report(study.settings.out, study.settings.out)
     return _summary(requests, outcomes)
+
+
+def _time(study: Study, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+    """Time the study's networks side by side, once all runs are over; where nothing is new, it was done before."""
+    from mtlbench import records
+    from mtlbench.cli.latency import side_by_side
+    from mtlbench.deployed.network import FILE
+
+    kept = {
+        o.folder: r
+        for r, o in zip(requests, outcomes, strict=True)
+        if "finished" in (o.status, o.reason) and (o.folder / FILE).is_file()
+    }
+    untimed = [folder for folder in kept if records.read_run(folder).latency is None]
+    if untimed or any(o.status == "finished" for o in outcomes):
+        own = {spec for r in kept.values() for spec in (r.method, r.config.backbone) if ":" in spec}  # the user's words
+        side_by_side(list(kept), sorted(own), study.device, study.settings.threads or 1)
 
 
 def _launch(study: Study, requests: Sequence[Request], runs: int | None = None) -> list[Outcome]:

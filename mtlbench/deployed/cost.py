@@ -1,4 +1,4 @@
-"""What a network costs as it would be deployed: parameters, multiply-adds, latency and peak memory.
+"""What a network costs as it would be deployed: parameters, multiply-adds and peak memory.
 
 One MAC is half a FLOP of torch's counter, which counts convolutions and matrix products. Products of single elements
 (masks, gates, mixtures channel by channel) count one MAC for each element of their result, so that a mixture costs the
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,7 +24,7 @@ from mtlbench.backbones import Architecture, Build, Head
 from mtlbench.backbones.build import Maker
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.method import Method
-from mtlbench.records import Cost, Latency, Macs, Parameters
+from mtlbench.records import Cost, Macs, Parameters
 from mtlbench.tasks import Task
 
 Inputs = Mapping[str, Tensor]  # input stream -> one input
@@ -136,23 +134,6 @@ def _macs_by_shape(network: DeployedNetwork, inputs: Inputs) -> Macs:
         return macs(network, inputs)
 
 
-@torch.inference_mode()
-def latency(network: DeployedNetwork, inputs: Inputs, seconds: float = 1.0) -> Latency:
-    """Milliseconds of one pass for all tasks: warmed up, synchronised, the median and quartiles of up to 100 repeats."""
-    device = next(iter(inputs.values())).device
-    times: list[float] = []
-    begun = time.perf_counter()
-    while len(times) < 13 or (len(times) < 103 and time.perf_counter() - begun < seconds):
-        start = time.perf_counter()
-        network.answers(inputs)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(1e3 * (time.perf_counter() - start))
-    low, median, high = np.percentile(times[3:], [25, 50, 75])
-    repeats, threads = len(times) - 3, torch.get_num_threads()
-    return Latency(median_ms=median, low_ms=low, high_ms=high, repeats=repeats, threads=threads)
-
-
 @torch.no_grad()  # under inference_mode composite operators would not be taken apart
 def trace(network: DeployedNetwork, inputs: Inputs) -> tuple[list[str], int]:
     """Operators that ran without being counted, and the peak bytes of one pass: parameters, inputs and features."""
@@ -166,8 +147,8 @@ def trace(network: DeployedNetwork, inputs: Inputs) -> tuple[list[str], int]:
     return sorted(operators.names - counted), weights + operators.peak
 
 
-def measure(network: DeployedNetwork, plain_backbone: int, device: str = "cpu", timed: bool = True) -> Cost:
-    """All costs of a deployed network on one input a stream; its mode is restored."""
+def measure(network: DeployedNetwork, plain_backbone: int, device: str = "cpu") -> Cost:
+    """The costs of a deployed network on one input a stream; its mode is restored. Latency is measured side by side."""
     inputs = {s: example(network.shape, device) for s in network.streams}
     with network.resting():
         uncounted, peak = trace(network, inputs)
@@ -177,7 +158,6 @@ def measure(network: DeployedNetwork, plain_backbone: int, device: str = "cpu", 
             macs=counted,
             flops=2 * counted.total,
             uncounted=uncounted,
-            latency=latency(network, inputs) if timed else None,
             peak_memory=peak,
         )
 
@@ -195,18 +175,17 @@ def plain_backbone_parameters(build: Build) -> int:
     return sum(p.numel() for p in build.backbone().parameters())
 
 
-def estimate(
+def untrained(
     method: type[Method],
     options: Any,
     tasks: Sequence[Task],
     architecture: Architecture,
     maker: Maker,
     streams: Mapping[str, Sequence[str]] | None = None,
-    timed: bool = True,
-) -> Cost:
-    """The costs of an untrained method, without data: all tasks on one input unless `streams` says otherwise."""
+) -> DeployedNetwork:
+    """What an untrained method would deploy, without data: all tasks on one input unless `streams` says otherwise."""
     streams = streams or {"all": [t.name for t in tasks]}
     build = Build(architecture, maker, seed=0, streams=tuple(streams))
     deployed = DeployedNetwork.of(method(options, build, tasks).eval(), streams, architecture.shape)
     compact = copy.deepcopy(deployed.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return measure(replace(deployed, network=compact), plain_backbone_parameters(build), timed=timed)
+    return replace(deployed, network=compact.eval())

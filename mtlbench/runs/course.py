@@ -229,6 +229,7 @@ class Course:
             "deployed_step": deployed_step,
             "selection": self.config.selection,
             "seconds": sum(timing.values()),
+            "processor_seconds": state.processor if state else None,
             "training_flops": state.flops if state else 0.0,
             "timing": timing,
         }

@@ -56,6 +56,7 @@ class State:
     counted: dict[str, list[float]] = field(default_factory=dict)  # kind of turn -> [step of the count, FLOPs a step]
     sums: dict[str, float] = field(default_factory=dict)  # losses since the last log line
     since: int = 0
+    processor: float = 0.0  # seconds of all cores together
     timing: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TIMERS, 0.0))
 
 
@@ -151,7 +152,7 @@ class Trainer:
         optimizer = self._optimizers[segment.turn_index]
         optimizer.freeze_others(self.method, self.weighting)
         for step in range(max(segment.start, self.state.step), segment.end):
-            begun = time.perf_counter()
+            begun, working = time.perf_counter(), time.process_time()
             known = sum(self.state.timing.values())
             self._step(segment, optimizer, step)
             self.state.step = step + 1
@@ -159,6 +160,7 @@ class Trainer:
                 self._log(segment.phase.name)
             spent = time.perf_counter() - begun - (sum(self.state.timing.values()) - known)
             self.state.timing["other"] += spent
+            self.state.processor += time.process_time() - working
             if step + 1 in self._validations:
                 self._validate(segment.phase)
             self.hooks.save()
