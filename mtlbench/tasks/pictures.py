@@ -15,7 +15,9 @@ MAPS = {"near": "magma_r", "heat": "magma"}
 CHANNELS = {"directions": 3, **dict.fromkeys(MAPS, 1)}
 DENSE = ("classes", *CHANNELS)
 """Views of labels that are pictures: class numbers (H, W), unit vectors, and values whose low or high ends are bright."""
-VIEWS = (*DENSE, "class")
+ANSWERS = ("class", "level", "labels", "value")
+"""Views of one answer an input: a class by its probabilities, a level, labels by theirs, and numbers."""
+VIEWS = (*DENSE, *ANSWERS)
 """How labels and answers are drawn, by name: a kind names one, and the report draws it without the kind's code."""
 
 

@@ -15,16 +15,27 @@ NORMALS = Task("n", "normals", 3)
 DEPTH = Task("d", "depth", 1)
 EDGES = Task("e", "edges", 1)
 CLASSES = Task("c", "classification", 7)
-ALL = (SEGMENTATION, NORMALS, DEPTH, EDGES, CLASSES)
+NUMBERS = Task("r", "regression", 2)
+ABSOLUTE = Task("a", "regression-l1", 1)
+LABELS = Task("m", "multi-label", 4)
+LEVELS = Task("o", "ordinal", 4)
+SINGLE = (CLASSES, NUMBERS, ABSOLUTE, LABELS, LEVELS)  # one label an input
+ALL = (SEGMENTATION, NORMALS, DEPTH, EDGES, *SINGLE)
 
 
 def example(task, batch=3, size=(6, 8), seed=0):
     """A prediction, and a target with some labels missing (float64)."""
     random = torch.Generator().manual_seed(seed)
-    if task.kind == "classification":
-        target = torch.randint(0, task.channels, (batch,), generator=random)
-        target[0] = VOID
-        return torch.randn(batch, task.channels, generator=random, dtype=torch.float64), target
+    if not task.dense:
+        prediction = torch.randn(batch, task.channels, generator=random, dtype=torch.float64)
+        if task.meaning.integers:
+            target = torch.randint(0, task.channels + (task is LEVELS), (batch,), generator=random)
+            target[0] = VOID
+        else:
+            target = torch.randn(batch, task.channels, generator=random, dtype=torch.float64)
+            target = (target > 0).double() if task is LABELS else target
+            target[0] = math.nan
+        return prediction, target
     prediction = torch.randn(batch, task.channels, *size, generator=random, dtype=torch.float64)
     hidden = torch.rand(batch, *size, generator=random) < 0.3
     if task.kind == "segmentation":
@@ -35,9 +46,30 @@ def example(task, batch=3, size=(6, 8), seed=0):
     return prediction, target.masked_fill(hidden.unsqueeze(1), math.nan)
 
 
+def binary(logit, yes):
+    """Cross-entropy of one yes or no."""
+    return math.log1p(math.exp(-float(logit))) if yes else math.log1p(math.exp(float(logit)))
+
+
+def of_one(task, guess, truth):
+    """The losses of one input's label, which is not missing."""
+    if task is LABELS:
+        return [binary(g, t == 1) for g, t in zip(guess, truth, strict=True)]
+    if task is LEVELS:
+        return [sum(binary(g, int(truth) > level) for level, g in enumerate(guess))]
+    errors = [abs(float(g - t)) for g, t in zip(guess, truth, strict=True)]
+    return [sum(e**2 if task is NUMBERS else e for e in errors) / len(errors)]
+
+
 def naive(task, prediction, target):
     """The batch's loss, pixel by pixel: the mean over labelled elements of the whole batch."""
     total, count = 0.0, 0
+    if task in SINGLE[1:]:
+        known = [
+            (g, t) for g, t in zip(prediction, target, strict=True) if torch.isfinite(t).all() and (t != VOID).all()
+        ]
+        losses = [loss for g, t in known for loss in of_one(task, g, t)]
+        return sum(losses) / len(losses)
     if task.kind == "classification":
         pixels = [(prediction[i], target[i]) for i in range(len(target))]
     else:
