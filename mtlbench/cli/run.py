@@ -29,6 +29,7 @@ def run(
     dataset: Annotated[Text, typer.Option(metavar="NAME", help="A data set's name, or file.py:Class.")] = None,
     data_dir: Annotated[Text, typer.Option(metavar="DIR", help="Where the data set lies on disk.")] = None,
     tasks: Annotated[Text, typer.Option(metavar="A,B", help="Some of its tasks, separated by commas.")] = None,
+    image_size: Annotated[Text, typer.Option(metavar="SIZE", help="Images' shorter side, or HEIGHTxWIDTH.")] = None,
     backbone: Annotated[Text, typer.Option(metavar="NAME", help="The network every method shares parts of.")] = None,
     width: Annotated[Text, typer.Option(metavar="W", help="Times the backbone's channels.")] = None,
     preset: Annotated[Text, typer.Option(metavar="NAME", help="quick, standard or paper.")] = None,

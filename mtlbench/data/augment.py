@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from mtlbench.data.base import Batch
 from mtlbench.errors import ConfigError
 from mtlbench.tasks import VOID, Task
 
+Zoom = Annotated[float, Field(ge=1 / 16, le=16)]
 DepthZoom = Callable[[Tensor, Tensor], Tensor]
 """What a zoom does to a depth label: (depth (B, 1, H, W), zoom (B, 1, 1, 1)) -> depth."""
 
@@ -41,6 +44,14 @@ def log_depth(depth: Tensor, zoom: Tensor) -> Tensor:
 def unscaled_depth(depth: Tensor, zoom: Tensor) -> Tensor:
     """A label that a zoom leaves as it is (depth up to scale, say)."""
     return depth
+
+
+def fits_crop(crop: int | None, size: tuple[int, int]) -> None:
+    """ConfigError where a crop is larger than the images (H, W): training would see their padding."""
+    if crop is not None and crop > min(size):
+        raise ConfigError(
+            f"crop is {crop} (allowed: up to {min(size)}, the shorter side of the {size[0]}x{size[1]} images)"
+        )
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ class Dataset(ABC):
 
     name: ClassVar[str]
     Options: ClassVar[type[DataOptions]] = DataOptions
+    size_option: ClassVar[str | None] = None
+    """The option that `--image-size` sets, where images have a size."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Study settings under each preset (steps, batch_size, width, head, lr ...); keys are RunConfig's."""
     references: ClassVar[Sequence[Reference]] = ()

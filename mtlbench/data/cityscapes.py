@@ -57,5 +57,13 @@ class CityScapes(DenseDataset):
 
     def __init__(self, options: CityScapesOptions, root: Path | None, tasks: Sequence[str] | None) -> None:
         super().__init__(options, root, tasks)
-        source = recognise(folder(root, self.name, EXPECTED), options.classes, options.height)
+        source = recognise(folder(root, self.name, EXPECTED), options.classes, _height(options))
         self.adopt(source, options, tasks, WEIGHTS, inverse_depth)
+
+
+def _height(options: CityScapesOptions) -> int:
+    """What official images are brought to first: no less than the size asked for."""
+    wanted = options.image_size
+    return (
+        options.height if wanted is None else wanted if isinstance(wanted, int) else max(wanted[0], -(-wanted[1] // 2))
+    )

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from pydantic import Field
 
-from mtlbench.data.augment import Augmentation, augment
+from mtlbench.data.augment import Augmentation, Zoom, augment, fits_crop
 from mtlbench.data.base import Batch, DataOptions
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.files import Array, bad, folder, inside, lines, photo, require
@@ -37,8 +37,8 @@ class DomainOptions(DataOptions):
 
     size: int = Field(default=64, ge=8, le=2048)
     crop: int | None = Field(default=None, ge=8)
-    zoom_min: float = 0.8
-    zoom_max: float = 1.25
+    zoom_min: Zoom = 0.8
+    zoom_max: Zoom = 1.25
     mirror: bool = True
     first: int | None = Field(default=None, ge=1)
 
@@ -56,6 +56,7 @@ class Domains(StoredDataset):
     """Any folder of domains that share their classes, with lists or as a tree."""
 
     name: ClassVar[str] = "domains"
+    size_option: ClassVar[str | None] = "size"
     Options: ClassVar[type[DataOptions]] = DomainOptions
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {
@@ -80,6 +81,7 @@ class Domains(StoredDataset):
         )
         self.streams = {t.name: (t.name,) for t in self.tasks}
         self.weights = {t.name: 1.0 for t in self.tasks}
+        fits_crop(options.crop, (options.size, options.size))
         side = options.crop or options.size
         self.shape = (3, side, side)
         self.augmentation = Augmentation((options.zoom_min, options.zoom_max), options.mirror, (side, side))

@@ -13,9 +13,10 @@ from mtlbench.data import domains, taskonomy, text
 from mtlbench.data.base import ALL
 from mtlbench.data.disk import cityscapes_layouts, nyuv2_layouts
 from mtlbench.data.disk.cache import Column
-from mtlbench.data.disk.dense import Source, absences
+from mtlbench.data.disk.dense import absences
 from mtlbench.data.disk.files import folder
 from mtlbench.data.disk.nyuv2_matlab import MATLAB
+from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, Key, combine
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task

@@ -18,10 +18,10 @@ _PAPER_TABLE = "Sun et al., NeurIPS 2020 (arXiv 1911.12423), 480x640"
 
 
 class NYUv2Options(DenseOptions):
-    """`classes` is 40 or 13 (None: the layout's own). `derived_normals` says that the normals were computed from depth.
+    """`classes` is 40 or 13, formed of the 40 by the standard map (None: the layout's own, 40, or LibMTL's 13).
 
-    None means derived unless the images have a published size (480x640, or 288x384). `crop` None is 321 where the images
-    are larger, else the whole image.
+    `derived_normals` says that the normals were computed from depth: None means so unless the images have a published size
+    (480x640, or 288x384). `crop` None is 321 where the images are larger, else the whole image.
     """
 
     classes: Literal[40, 13] | None = None

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.data.augment import Augmentation, augment
+from mtlbench.data.augment import Augmentation, Zoom, augment
 from mtlbench.data.base import ALL, Batch, DataOptions, Dataset
 from mtlbench.data.disk.cache import Column, Stored, ahead, load
 from mtlbench.data.disk.stored import combine
@@ -78,7 +78,7 @@ class ScenesOptions(DataOptions):
     variant: Literal["five", "twins"] = "five"
     conflict: float | None = Field(default=None, ge=0, le=1)
     missing: float = Field(default=0.0, ge=0, lt=1)
-    zoom: tuple[float, float] = (0.8, 1.25)
+    zoom: tuple[Zoom, Zoom] = (0.8, 1.25)
     mirror: bool = True
 
 
@@ -86,6 +86,7 @@ class Scenes(Dataset):
     """Rendered rooms: segmentation, normals, depth, keypoints and edges, or the twins."""
 
     name: ClassVar[str] = "scenes"
+    size_option: ClassVar[str | None] = "size"
     Options: ClassVar[type[DataOptions]] = ScenesOptions
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 16, "lr": 2e-3},

@@ -18,13 +18,13 @@ from mtlbench.data.disk.dense import (
     DenseDataset,
     DenseOptions,
     Form,
-    Source,
     directions,
     pack_classes,
     unpack_classes,
 )
 from mtlbench.data.disk.files import Array, bad, folder, label_image, photo
 from mtlbench.data.disk.layouts import Parts, Paths, listed
+from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, unpack_images
 from mtlbench.data.published import DENSE, experiment
 from mtlbench.errors import DataError

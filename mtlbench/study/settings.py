@@ -29,6 +29,7 @@ class Settings(BaseModel):
     dataset: str = "scenes"
     data_dir: str | None = None
     tasks: tuple[str, ...] | None = None
+    image_size: str | None = None
     preset: Preset = "quick"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     tune: int = Field(0, ge=0, le=MOST_TRIALS)
@@ -91,6 +92,8 @@ def _listed(key: str, value: Any) -> Any:
         return seeds(value)
     if key in ("methods", "tasks") and isinstance(value, str):
         value = tuple(part.strip() for part in value.split(",") if part.strip())
+    if key == "image_size" and isinstance(value, int | list | tuple):
+        return "x".join(map(str, value if isinstance(value, list | tuple) else [value]))
     if key in PATHS and isinstance(value, str):
         return value if (key, value) == ("pretrained", "imagenet") else path(value, key)
     if key in SPECS:

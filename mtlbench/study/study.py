@@ -57,7 +57,7 @@ def resolve(settings: Settings, command: str = "") -> Study:
     if unwanted := set(settings.run) - set(RUN_KEYS):
         raise unknown("option of run", min(unwanted), RUN_KEYS)
     preset = _preset(kind, settings.preset)
-    given = {**preset.get("data", {}), **settings.set.get(kind.name, {})}
+    given = {**preset.get("data", {}), **_given(kind, settings)}
     data = parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json")
     dataset = _open(settings, data)
     if hasattr(dataset, "preset"):
@@ -102,13 +102,24 @@ def _open(settings: Settings, data: Mapping[str, Any]) -> Dataset:
         raise PluginError(f"data set '{settings.dataset}' cannot be opened: {one_line(error)}") from error
 
 
+def _given(kind: type[Dataset], settings: Settings) -> dict[str, Any]:
+    """The options of a data set that the settings name; `--image-size` is one of them."""
+    given = settings.set.get(kind.name, {})
+    if settings.image_size is None:
+        return given
+    if kind.size_option is None:
+        raise ConfigError(
+            f"--image-size with data set '{kind.name}', which has no size of images (allowed: without it)"
+        )
+    return {kind.size_option: settings.image_size} | given
+
+
 def open_for(settings: Settings) -> Dataset:
     """The data set of the settings with the options they set, without any preset."""
     from mtlbench.runs.assembly import dataset_class
 
     kind = dataset_class(settings.dataset)
-    given = settings.set.get(kind.name, {})
-    return _open(settings, parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json"))
+    return _open(settings, parse(kind.Options, _given(kind, settings), f"data set {kind.name}").model_dump(mode="json"))
 
 
 def entries(settings: Settings, dataset: str = "scenes") -> tuple[Entry, ...]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mtlbench.data.base import ALL, Batch, draw_batch
+from mtlbench.data.disk.class_names import NYUV2
 from mtlbench.data.disk.stored import MEAN, STD
 from mtlbench.data.nyuv2 import NYUv2, NYUv2Options
 from mtlbench.errors import ConfigError, DataError
@@ -106,6 +107,34 @@ def test_the_official_labels_reach_13_classes_through_the_40(tmp_path: Path) -> 
     data = open_set(disk.nyuv2_matlab(tmp_path / "d", truth), classes=13)
     expected = disk.coarse(truth.split("segmentation", "test"), 13)
     assert torch.equal(whole(data, "test").targets["segmentation"], torch.from_numpy(expected))
+
+
+# Names only: which of the 13 classes of Couprie et al. each of Gupta et al.'s 40 belongs to
+FORMED = {
+    "bed": ["bed"], "books": ["books"], "ceiling": ["ceiling"], "chair": ["chair"], "floor": ["floor", "floor mat"],
+    "furniture": ["cabinet", "bookshelf", "counter", "shelves", "dresser", "refrigerator", "night stand", "other furniture"],
+    "picture": ["picture"], "sofa": ["sofa"], "table": ["table", "desk"], "tv": ["television"], "wall": ["wall", "door"],
+    "window": ["window", "blinds", "curtain"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["adashare", "official"])
+def test_13_classes_are_formed_of_the_40_by_the_standard_map(tmp_path: Path, layout: str) -> None:
+    truth = Truth()
+    if layout == "adashare":
+        root = disk.nyuv2_adashare(tmp_path / "d", truth)
+    else:
+        root = disk.nyuv2_matlab(tmp_path / "d", truth)
+        (root / "class13Mapping.mat").unlink()
+    data = open_set(root, ("segmentation",), classes=13)
+    (task,) = data.tasks
+    assert task.channels == 13
+    formed = {fine: coarse for coarse, members in FORMED.items() for fine in members}
+    names = {-1: -1, **{i: task.classes.index(formed.get(n, "objects")) for i, n in enumerate(NYUV2[40])}}
+    for split in ("train", "test"):
+        expected = np.vectorize(names.get)(truth.split("segmentation", split))
+        assert np.array_equal(whole(data, split).targets["segmentation"].numpy(), expected)
+    assert open_set(root, ("segmentation",)).fingerprint != data.fingerprint
 
 
 def test_the_same_images_in_two_layouts_give_the_same_tensors(tmp_path: Path) -> None:

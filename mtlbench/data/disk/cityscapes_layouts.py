@@ -12,7 +12,6 @@ from mtlbench.data.disk.class_names import CITYSCAPES
 from mtlbench.data.disk.dense import (
     STORED_VOID,
     Form,
-    Source,
     pack_classes,
     pack_depth,
     pack_unit_image,
@@ -21,6 +20,8 @@ from mtlbench.data.disk.dense import (
 )
 from mtlbench.data.disk.files import Array, array, bad, label_image, photo
 from mtlbench.data.disk.layouts import listed, numbered_folders
+from mtlbench.data.disk.resize import nearest
+from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, unpack_images
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task
@@ -168,9 +169,7 @@ def _disparity(path: Path, size: tuple[int, int]) -> Array:
 def _nearest(path: Path, values: Array, size: tuple[int, int]) -> Array:
     """Every output pixel's centre looked up: labels are never mixed."""
     _check_shape(path, values)
-    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, values.shape[:2], strict=True))
-    found: Array = values[rows[:, None], columns]
-    return found
+    return nearest(values, size)
 
 
 def _check_shape(path: Path, values: Array) -> None:

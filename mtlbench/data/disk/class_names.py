@@ -18,6 +18,13 @@ NYUV2: Mapping[int, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+# The 13 classes (from 1, as in the tuple above) of the 40: `classMapping13` of class13Mapping.mat, published with SceneNet
+# (Handa et al., CVPR 2016; github.com/ankurhanda/nyuv2-meta-data), by which Couprie et al.'s classes are formed everywhere
+NYUV2_13_OF_40 = (
+    12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5,
+    7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7,
+)  # fmt: skip
+
 # Cordts et al. (CVPR 2016): the classes evaluated, and their categories
 CITYSCAPES: Mapping[int, tuple[str, ...]] = {
     19: (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,14 +11,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.data.augment import Augmentation, DepthZoom, augment, metric_depth
+from mtlbench.data.augment import Augmentation, DepthZoom, Zoom, augment, fits_crop, metric_depth
 from mtlbench.data.base import ALL, Batch, DataOptions
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.files import Array, bad
 from mtlbench.data.disk.layouts import SPLITS
+from mtlbench.data.disk.resize import ImageSize, resized
+from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, StoredDataset
 from mtlbench.errors import DataError
-from mtlbench.tasks import VOID, Task, select_tasks
+from mtlbench.tasks import VOID, select_tasks
 
 STORED_VOID = 255
 WHITE = 255
@@ -33,37 +34,26 @@ Form = tuple[tuple[int, ...], str, Callable[[Path], Array], Callable[[Array], Te
 """A field's shape and dtype as stored, its reader, its `unpack`, and what is stored where nothing is labelled."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A data set as it lies in a folder: its layout, image size, tasks, and columns by (split, INPUT or task).
-
-    `parts` are its published 80/20 lists, as indices into "train".
-    """
-
-    layout: str
-    size: tuple[int, int]
-    tasks: tuple[Task, ...]
-    columns: Mapping[tuple[str, str], Column]
-    parts: tuple[np.ndarray, np.ndarray] | None = None
-
-
 class DenseOptions(DataOptions):
     """Options of all scene sets: how batches vary. `crop` None is the data set's own rule; zooms are drawn uniformly.
 
-    `absent` says whether an image may lack the file of a task's label: it then trains and counts for the others alone.
+    `image_size` brings images and labels to a shorter side, or HEIGHTxWIDTH (None: the files' own). `absent` says whether an
+    image may lack the file of a task's label: it then trains and counts for the others alone.
     """
 
-    crop: int | None = None
-    zoom_min: float = 0.5
-    zoom_max: float = 1.5
+    crop: int | None = Field(None, ge=8)
+    zoom_min: Zoom = 0.5
+    zoom_max: Zoom = 1.5
     mirror: bool = True
     # Kept out of the configuration unless used, so that records from before it was there still name the same run.
     absent: Literal["refuse", "allow"] = Field("refuse", exclude_if=lambda value: value == "refuse")
+    image_size: ImageSize = Field(None, exclude_if=lambda value: value is None)
 
 
 class DenseDataset(StoredDataset):
     """Images that carry all labels; a subclass finds the source and hands it to `adopt`."""
 
+    size_option: ClassVar[str | None] = "image_size"
     paper_crop: ClassVar[int]
     """The crop where images are larger: AdaShare's."""
     source: Source
@@ -76,8 +66,8 @@ class DenseDataset(StoredDataset):
         weights: Mapping[str, float],
         depth: DepthZoom = metric_depth,
     ) -> None:
-        """Take the source's selected tasks, every column of them through the cache."""
-        self.source = source
+        """Take the source's selected tasks at the size asked for, every column of them through the cache."""
+        self.source = source = resized(source, options.image_size)
         self.layout = source.layout
         self.tasks = select_tasks(source.tasks, tasks)
         self.streams = {ALL: tuple(t.name for t in self.tasks)}
@@ -87,6 +77,7 @@ class DenseDataset(StoredDataset):
         for (split, _, field), column in columns.items():
             for error in absences(column, split, field, self.name, options.absent == "allow"):
                 raise error
+        fits_crop(options.crop, source.size)
         self.keep(columns)
         crop = options.crop or (self.paper_crop if min(source.size) > self.paper_crop else None)
         self.shape = (3, crop, crop) if crop else (3, *source.size)

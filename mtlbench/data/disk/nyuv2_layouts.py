@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from mtlbench.data.disk.cache import Column
-from mtlbench.data.disk.class_names import NYUV2
+from mtlbench.data.disk.class_names import NYUV2, NYUV2_13_OF_40
 from mtlbench.data.disk.dense import (
     STORED_VOID,
     WHITE,
     Form,
-    Source,
     pack_classes,
     pack_depth,
     pack_normals,
@@ -26,6 +25,7 @@ from mtlbench.data.disk.dense import (
 from mtlbench.data.disk.files import Array, array, label_image, photo
 from mtlbench.data.disk.layouts import listed, numbered_folders
 from mtlbench.data.disk.nyuv2_matlab import MATLAB, matlab
+from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, unpack_images
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task
@@ -73,7 +73,7 @@ def _adashare_column(key: tuple[str, str], files: Sequence[Path], size: tuple[in
         "segmentation": (
             size,
             "u1",
-            lambda p: pack_classes(p, _segments(p, size), classes),
+            lambda p: _classes(p, label_image(p, ("L", "P"), size), classes),
             unpack_classes,
             STORED_VOID,
         ),
@@ -83,8 +83,13 @@ def _adashare_column(key: tuple[str, str], files: Sequence[Path], size: tuple[in
     return Column.of_files("/".join(key), files, *forms[key[1]], settings=f"{classes}")
 
 
-def _segments(path: Path, size: tuple[int, int]) -> Array:
-    return label_image(path, ("L", "P"), size)
+def _classes(path: Path, labels: Array, classes: int) -> Array:
+    """The 40 classes that AdaShare's files hold, or the 13 that they form; 255 unlabelled."""
+    fine = pack_classes(path, labels, 40)
+    table = np.full(256, STORED_VOID, np.uint8)
+    table[:40] = np.arange(40) if classes == 40 else np.array(NYUV2_13_OF_40) - 1
+    packed: Array = table[fine]
+    return packed
 
 
 def libmtl(root: Path, classes: int, derived: bool | None) -> Source:

@@ -10,10 +10,11 @@ import numpy as np
 from torch import Tensor
 
 from mtlbench.data.disk.cache import Column, ahead
-from mtlbench.data.disk.class_names import NYUV2
-from mtlbench.data.disk.dense import Source, pack_classes, pack_depth, unpack_classes, unpack_reals
+from mtlbench.data.disk.class_names import NYUV2, NYUV2_13_OF_40
+from mtlbench.data.disk.dense import pack_classes, pack_depth, unpack_classes, unpack_reals
 from mtlbench.data.disk.files import MAX_PIXELS, Array, bad, hdf5
 from mtlbench.data.disk.matlab5 import numbers, variable
+from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, unpack_images
 from mtlbench.tasks import Task
 
@@ -67,10 +68,16 @@ def _indices(path: Path, name: str, count: int) -> np.ndarray:
 
 
 def _mapping(root: Path, classes: int) -> np.ndarray:
-    """Label 0..894 -> class, -1 where unlabelled: 40 classes, or through them 13."""
+    """Label 0..894 -> class, -1 where unlabelled: 40 classes, or through them 13, by the file beside or the standard map."""
     to40 = _classes(root / MAPPING, numbers(root / MAPPING, "mapClass", "the 894 -> 40 mapping"), 40)
     if classes == 40:
         return to40
+    to13 = _to13(root) if (root / MAPPING_13).exists() else np.array([-1, *(c - 1 for c in NYUV2_13_OF_40)])
+    combined: np.ndarray = to13[to40 + 1]
+    return combined
+
+
+def _to13(root: Path) -> np.ndarray:
     expected = "the 40 -> 13 mapping, a structure whose first field maps classes"
     fields = variable(root / MAPPING_13, "classMapping13", expected)
     if not isinstance(fields, dict) or not fields:
@@ -78,8 +85,7 @@ def _mapping(root: Path, classes: int) -> np.ndarray:
     to13 = _classes(root / MAPPING_13, next(iter(fields.values())), 13)
     if len(to13) != 41:
         bad(root / MAPPING_13, f"{len(to13) - 1} entries", "40")
-    combined: np.ndarray = to13[to40 + 1]
-    return combined
+    return to13
 
 
 def _classes(path: Path, values: Array, classes: int) -> np.ndarray:
