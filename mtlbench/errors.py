@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+FOREIGN = (Exception, SystemExit, GeneratorExit)
+"""What a plug-in's code may raise and must not end a study with; Ctrl-C is the user's own."""
 NAMED = 3  # of the weights that are not finite
 LONGEST = 2000  # characters of a message: a damaged file's content may stand in one
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
-from mtlbench.errors import ConfigError, PluginError, one_line, unknown
+from mtlbench.errors import FOREIGN, ConfigError, PluginError, one_line, unknown
 
 C = TypeVar("C")
 Kind = Literal["methods", "datasets", "backbones", "kinds"]
@@ -48,7 +48,7 @@ def load(kind: Kind, spec: str) -> Any:
             raise unknown(_WORDS[kind], spec, _entries(kind))
         try:
             return _entries(kind)[spec].load()
-        except (Exception, SystemExit) as error:
+        except FOREIGN as error:
             raise PluginError(f"{kind} entry point '{spec}' cannot be loaded: {one_line(error)}") from error
     place, _, attribute = spec.rpartition(":")
     module = _from_file(place) if place.endswith(".py") else _from_module(place)
@@ -96,7 +96,7 @@ class Named:
 def _from_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except FOREIGN as error:
         raise PluginError(f"cannot import '{name}': {one_line(error)}") from error
 
 
@@ -115,7 +115,7 @@ def _from_file(path: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pydantic look their module up by name
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except FOREIGN as error:
         del sys.modules[name]
         raise PluginError(f"cannot import '{path}': {one_line(error)}") from error
     return module

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mtlbench.errors import ConfigError, PluginError, one_line, short, unknown
+from mtlbench.errors import FOREIGN, ConfigError, PluginError, one_line, short, unknown
 from mtlbench.given import bounded
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _guarded(name: str, do: Callable[[], T]) -> T:
         return do()
     except MtlbenchError:
         raise
-    except Exception as error:
+    except FOREIGN as error:
         raise PluginError(f"method '{name}' cannot be measured: {one_line(error)}") from error
 
 

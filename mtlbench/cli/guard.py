@@ -14,13 +14,14 @@ import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import mtlbench
 from mtlbench.cli.output import Output
-from mtlbench.errors import MtlbenchError, PluginError, one_line, printable, short
+from mtlbench.errors import ConfigError, MtlbenchError, PluginError, one_line, printable, short
 
 STOPPED = 130
 
@@ -32,7 +33,10 @@ def guarded(act: Callable[[], object]) -> int:
     out, err = Output(before[0]), Output(before[1])
     sys.stdout, sys.stderr = out, err
     try:
-        with _terminable():
+        with _terminable(), warnings.catch_warnings():
+            if not sys.warnoptions:  # libraries' advice to their programmers
+                for kind in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
+                    warnings.simplefilter("ignore", kind)
             code = _code(act)
         out.flush()
         if out.error is not None and not isinstance(out.error, BrokenPipeError):  # `mtlbench list | head` is no fault
@@ -51,10 +55,19 @@ def complain(line: str, code: int = 2) -> int:
 
 def _code(act: Callable[[], object]) -> int:
     try:
+        _somewhere()
         code = act()
         return code if isinstance(code, int) else 0
     except BaseException as error:  # the end of all of them is here
         return _ending(error)
+
+
+def _somewhere() -> None:
+    """Without a working directory libraries end the process when they are loaded."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise ConfigError("the working directory is not there any more") from error
 
 
 def _ending(error: BaseException) -> int:

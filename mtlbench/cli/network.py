@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +36,23 @@ def _to_write(given: str | None, otherwise: str) -> Path:
     file = Path(otherwise if given is None else path(given, "--out"))
     if not file.parent.is_dir():
         raise ConfigError(f"cannot write '{file}': there is no folder '{file.parent}'")
-    if file.is_dir():
-        raise ConfigError(f"cannot write '{file}': it is a folder (a file's name is expected)")
+    if file.exists() and not file.is_file():
+        what = "folder" if file.is_dir() else "device"
+        raise ConfigError(f"cannot write '{file}': it is a {what} (a file's name is expected)")
     return file
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """A file beside `file` to write, which becomes `file` once it is whole; ConfigError where that fails."""
+    draft = file.with_name(f"{file.stem[:200]}.{os.getpid()}.part{file.suffix}")
+    try:
+        yield draft
+        os.replace(draft, file)
+    except OSError as error:
+        raise ConfigError(f"cannot write '{file}': {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def export(
@@ -57,7 +74,8 @@ def export(
 
     deployed = deployment.load(folder, [spec(p) for p in plugin or ()])
     write = export.export_onnx if format_ == "onnx" else export.export_torch
-    write(deployed, file)
+    with _whole(file) as draft:
+        write(deployed, draft)
     print(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
     return 0
 
@@ -84,6 +102,8 @@ def predict(
     own = [spec(p) for p in plugin or ()]
     found, named = plugins.Named(own).load("datasets", records.read_run(folder).start.dataset)
     kind = plugins.checked(found, Dataset, "data set", named)  # type: ignore[type-abstract]
-    predict.draw(deployment.load(folder, own), kind, picture, file)
+    deployed = deployment.load(folder, own)
+    with _whole(file) as draft:
+        predict.draw(deployed, kind, picture, draft)
     print(f"wrote {file}")
     return 0

@@ -28,12 +28,13 @@ def report(
     max_latency: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 50ms.")] = None,
 ) -> int:
     """Tables, figures and a page from records alone; with limits, also the best method within them."""
+    from mtlbench.report.recommend import limits, recommend
+
+    wanted = limits(max_params, max_macs, max_latency)
     results = path(results, "RESULTS")
     _folder(results, "records")
     written = write_report(results, results if out is None else path(out, "--out"))
-    if max_params or max_macs or max_latency:
-        from mtlbench.report.recommend import recommend
-
+    if wanted:
         print("\n" + recommend(written, max_params, max_macs, max_latency).text())
     return 0
 

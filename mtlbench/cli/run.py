@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtlbench.errors import ConfigError, MtlbenchError, RecordError, one_line
+from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, RecordError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,7 +186,7 @@ def _plan(request: Request) -> Preview:
         return replace(plan, status=waits or plan.status)
     except ConfigError:
         raise
-    except Exception as error:  # the run itself will say so in its record
+    except FOREIGN as error:  # the run itself will say so in its record
         return runner.Preview(Path(request.out), f"will fail: {one_line(error)}", (), request.config.steps)
 
 

@@ -62,7 +62,9 @@ def export_torch(deployed: DeployedNetwork, path: Path) -> None:
     with _quiet():
         program = torch.export.export(network, inputs, dynamic_shapes=_any_batch(len(inputs)), strict=False)
         names = json.dumps({"inputs": network.inputs, "outputs": network.outputs})
-        torch.export.save(program, path, extra_files={NAMES: names})
+        whole = io.BytesIO()  # torch's own writer ends the process where a file cannot be written
+        torch.export.save(program, whole, extra_files={NAMES: names})
+    path.write_bytes(whole.getbuffer())
 
 
 def export_onnx(deployed: DeployedNetwork, path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from mtlbench.data.base import Dataset
@@ -41,10 +44,15 @@ def read(path: Path, height: int, width: int) -> Array:
     from PIL import ImageOps
 
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
             upright = ImageOps.exif_transpose(image)
             return np.asarray(ImageOps.fit(upright.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise DataError(f"the image '{path}' is too large (allowed: up to {Image.MAX_IMAGE_PIXELS:,} pixels)") from None
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:  # as Pillow's readers raise
         raise DataError(f"cannot read the image '{path}': {' '.join(str(error).split())}") from error
 
 
@@ -85,7 +93,8 @@ def _sheet(panels: list[tuple[str, Array]], out: Path) -> None:
     try:
         figure.savefig(out)
     except (OSError, ValueError) as error:  # ValueError: a suffix matplotlib cannot write
-        raise ConfigError(f"cannot write '{out}': {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot write '{out}': {reason}") from error
 
 
 def _tallness(panels: list[tuple[str, Array]]) -> float:

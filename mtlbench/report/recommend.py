@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mtlbench.errors import ConfigError
+from mtlbench.errors import ConfigError, short
 from mtlbench.report.analysis import statistics
 from mtlbench.report.analysis.aggregate import Aggregate, Line
 from mtlbench.report.analysis.merit import apart, chosen, costs, interval, merit, over_shared, ranked, shown
@@ -53,21 +53,21 @@ def _number(text: str, flag: str, given: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise ConfigError(f"{flag} '{given}' is not a positive number")
+        raise ConfigError(f"{flag} '{short(given)}' is not a positive number")
     return value
 
 
 def _scaled(given: str, flag: str, allowed: str) -> float:
     match = re.fullmatch(r"\s*([\d.]+(?:e[+-]?\d+)?)\s*([kmgt]?)\s*", given, re.I)
     if not match:
-        raise ConfigError(f"{flag} '{given}' is not understood (allowed: a number such as {allowed})")
+        raise ConfigError(f"{flag} '{short(given)}' is not understood (allowed: a number such as {allowed})")
     return _number(match[1], flag, given) * _UNITS[match[2].lower()]
 
 
 def _milliseconds(given: str) -> float:
     match = re.fullmatch(r"\s*([\d.]+)\s*(ms|s)?\s*", given, re.I)
     if not match:
-        raise ConfigError(f"--max-latency '{given}' is not understood (allowed: 50ms or 0.05s)")
+        raise ConfigError(f"--max-latency '{short(given)}' is not understood (allowed: 50ms or 0.05s)")
     return _number(match[1], "--max-latency", given) * (1000.0 if (match[2] or "").lower() == "s" else 1.0)
 
 

@@ -6,6 +6,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from mtlbench.deployed import samples as gallery
 from mtlbench.deployed.cost import measure, plain_backbone_parameters
 from mtlbench.deployed.evaluation import Evaluation, evaluate, evaluate_constant, score, skills
 from mtlbench.deployed.network import DeployedNetwork
-from mtlbench.errors import ConfigError, Diverged, one_line
+from mtlbench.errors import FOREIGN, ConfigError, Diverged, RecordError, one_line
 from mtlbench.method import Phase
 from mtlbench.runs import checkpoint
 from mtlbench.runs.assembly import Assembly, start_line
@@ -60,11 +61,19 @@ class Course:
                 return self._finish()
         except Diverged as error:
             return self._end("diverged", str(error))
-        except Exception as error:
-            (self.folder / "traceback.txt").write_text(traceback.format_exc())
+        except FOREIGN as error:
+            return self._failed(one_line(error))
+
+    def _failed(self, reason: str) -> Outcome:
+        """End the record with the error being handled; on a disk that takes nothing more it is told all the same."""
+        with suppress(OSError):
+            (self.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
+        try:
             if not self.started:
                 self.writer.write(start_line(self.parts, ()))
-            return self._end("failed", one_line(error))
+            return self._end("failed", reason)
+        except RecordError:
+            return Outcome(self.folder, "failed", reason)
 
     # --- training -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtlbench.errors import one_line
+from mtlbench.errors import FOREIGN, one_line
 from mtlbench.study.display import Display
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def share(runs: int, device: str, workers: int | None = None, threads: int | Non
     """
     count = max(1, workers or (1 if device.startswith("cuda") else min(runs, cores())))
     wished = os.environ.get("OMP_NUM_THREADS", "")
-    return count, threads or int(wished if wished.isdecimal() else 0) or max(1, cores() // count)
+    known = int(wished) if re.fullmatch("[0-9]{1,4}", wished) else 0
+    return count, threads or known or max(1, cores() // count)
 
 
 def _execute(request: Request, progress: Callable[[Progress], None]) -> Outcome:
@@ -48,7 +50,7 @@ def _execute(request: Request, progress: Callable[[Progress], None]) -> Outcome:
 
     try:
         return runner.execute(request, progress)
-    except Exception as error:  # what the runner could not even record: the others must go on
+    except FOREIGN as error:  # what the runner could not even record: the others must go on
         return runner.Outcome(Path(request.out), "failed", one_line(error))
 
 

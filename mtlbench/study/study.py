@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtlbench import plugins
 from mtlbench.config import RunConfig, parse
-from mtlbench.errors import ConfigError, MtlbenchError, PluginError, one_line, unknown
+from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, PluginError, one_line, unknown
 from mtlbench.study.settings import RUN_KEYS, Settings
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _open(settings: Settings, data: Mapping[str, Any]) -> Dataset:
         return open_dataset(settings.dataset, data, settings.data_dir, settings.tasks)
     except MtlbenchError:
         raise
-    except Exception as error:  # a user's class may do anything
+    except FOREIGN as error:  # a user's class may do anything
         raise PluginError(f"data set '{settings.dataset}' cannot be opened: {one_line(error)}") from error
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from mtlbench import records
 from mtlbench.cli.guard import guarded
 from mtlbench.cli.output import Output
-from tests.helpers.command import BRANCHES, ONE, TINY, refused, run
+from tests.helpers.command import BRANCHES, ONE, ROOT, TINY, refused, run
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 HUGE = "9" * 5000
@@ -93,6 +94,7 @@ ARGUMENTS = {
     "a folder as configuration": (["run", "--config", "."], "Is a directory"),
     "an empty --out": (["run", *ONE, "--out", ""], "out is ''"),
     "an unknown variable": (["report", "$NO_SUCH_THING/x"], "no variable NO_SUCH_THING is set"),
+    "a limit of 5,000 digits": (["report", ".", "--max-params", HUGE + "y"], "(allowed: a number such as 1.5x or 30M)"),
     "a tolerance that is no number": (["compare", ".", ".", "--tolerance", "nan"], "--tolerance is nan (allowed"),
     "an image of 5,000 digits": (["cost", "--image-size", HUGE], "(allowed: pixels from 16 to 16384"),
     "channels of 5,000 digits": (["cost", "--tasks", f"depth:{HUGE}"], "whole number from 1 to 99999"),
@@ -257,19 +259,42 @@ def test_without_a_place_for_the_traceback_the_line_stands_alone(capsys, monkeyp
 
 
 @pytest.mark.parametrize(
-    "act", ["sys.exit(0)", "sys.exit('bye')", "raise KeyError('x')", "raise RecursionError", "1/0"]
+    "act",
+    ["sys.exit(0)", "sys.exit('bye')", "raise KeyError('x')", "raise RecursionError", "1/0", "raise GeneratorExit"],
 )
 def test_a_data_set_whose_file_breaks_is_one_line(capsys, tmp_path, act):
     (tmp_path / "mine.py").write_text(f"import sys\n{act}\n")
     assert "cannot import 'mine.py'" in refused(capsys, "run", "--dataset", "mine.py:Mine")
 
 
-def test_a_method_that_exits_at_import_fails_and_the_others_run(capsys, tmp_path):
-    (tmp_path / "mine.py").write_text("import sys\nsys.exit(0)\n")
+@pytest.mark.parametrize(("act", "said"), [("sys.exit(0)", "SystemExit: 0"), ("raise GeneratorExit", "GeneratorExit:")])
+def test_a_method_that_exits_at_import_fails_and_the_others_run(capsys, tmp_path, act, said):
+    (tmp_path / "mine.py").write_text(f"import sys\n{act}\n")
     code, out, _ = run(capsys, "run", "--methods", "mine.py:Mine,hard-sharing", *TINY)
     assert code == 1
-    assert "cannot import 'mine.py': SystemExit: 0" in out
+    assert f"cannot import 'mine.py': {said}" in out
     assert "hard-sharing seed 0: finished" in out
+
+
+def test_advice_to_programmers_of_libraries_is_not_shown(capsys):
+    def act():
+        warnings.warn("is deprecated", FutureWarning, stacklevel=1)
+        warnings.warn("mind this", UserWarning, stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "warnoptions", [])
+            assert guarded(act) == 0
+    assert [str(w.message) for w in shown] == ["mind this"]
+
+
+def test_without_a_working_directory_a_command_says_so(tmp_path):
+    prefix = f'cd "{tmp_path}" && mkdir gone && cd gone && rmdir ../gone && '
+    command = f'{prefix} "{sys.executable}" -m mtlbench list methods'
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, env=environment)
+    assert (done.returncode, done.stderr) == (2, "mtlbench: the working directory is not there any more\n")
 
 
 def test_terminated_is_stopped_with_one_line(tmp_path):

@@ -129,3 +129,14 @@ def test_pretrained_may_stand_without_a_value(capsys, monkeypatch):
     for arguments in (["--pretrained"], ["--pretrained", "--force"], ["--pretrained", "file.pth"], ["--pretrained=a"]):
         assert main(["run", *arguments]) == 1
     assert seen == ["imagenet", "imagenet", "file.pth", "a"]
+
+
+def test_on_a_full_disk_the_first_error_and_the_folder_are_told(capsys, tmp_path, small_disk):
+    command = ["run", "--methods", "hard-sharing", *TINY]
+    (tmp_path / "results" / "records").mkdir(parents=True)
+    small_disk(0)
+    code, out, _ = run(capsys, *command)
+    assert code == 1
+    folder = next((tmp_path / "results" / "records").glob("hard-sharing-*"))
+    place = folder.relative_to(tmp_path)
+    assert f"failed: hard-sharing seed 0: cannot write the record in '{place}': File too large ({place})" in out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +147,16 @@ def test_what_cannot_be_drawn_is_said(photo, tmp_path):
         predict.draw(deployed(), Scenes, cut, tmp_path / "out.png")
     with pytest.raises(ConfigError, match="cannot write"):
         predict.draw(deployed(), Scenes, photo, Path("nowhere/out.png"))
+
+
+@pytest.mark.parametrize("side", [9500, 30_000])  # what Pillow warns of, and what it refuses
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_unpacked(tmp_path, side, recwarn):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with pytest.raises(DataError, match=r"bomb\.png' is too large \(allowed: up to 89,478,485 pixels\)"):
+        predict.read(tmp_path / "bomb.png", 20, 20)
+    assert not recwarn.list
