@@ -33,6 +33,9 @@ class PolicyMethod(Method):
         self.register_buffer("decided", torch.ones(len(self.tasks), self.depth, dtype=torch.bool))
         self._read: tuple[Tensor, int, dict[str, tuple[bool, ...]]] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_read": None}  # a copied tensor counts its versions anew
+
     @property
     def depth(self) -> int:
         """L, the number of blocks."""

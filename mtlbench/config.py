@@ -41,7 +41,7 @@ class RunConfig(BaseModel):
 
     steps: int = Field(gt=0, le=10**9)
     batch_size: int = Field(16, ge=2)
-    budget: Literal["total", "final"] = "total"
+    budget: Literal["total", "final", "compute"] = "total"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(1e-3, gt=0, le=1e6)
     weight_decay: float = Field(1e-4, ge=0, le=1e6)

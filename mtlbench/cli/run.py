@@ -37,7 +37,10 @@ def run(
     steps: Annotated[Text, typer.Option(metavar="N", help="Training steps of a run.")] = None,
     batch_size: Annotated[Text, typer.Option(metavar="N", help="Images a step.")] = None,
     budget: Annotated[
-        Text, typer.Option(metavar="KIND", help="What --steps counts: total (all phases) or final (the last).")
+        Text,
+        typer.Option(
+            metavar="KIND", help="What --steps counts: total (all phases), final (the last), compute (FLOPs)."
+        ),
     ] = None,
     tune: Annotated[Text, typer.Option(metavar="N", help="Validation-only trials a method before the study.")] = None,
     weighting: Annotated[

@@ -20,6 +20,7 @@ from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Method, Phase
 from mtlbench.runs import environment
 from mtlbench.runs.request import Request
+from mtlbench.training.compute import Account, Estimate
 from mtlbench.training.plan import resolve_phases
 
 PARTS = ("train", "train-a", "train-b")
@@ -118,10 +119,20 @@ class Assembly:
         """The method at its initial weights, the same every time."""
         return self.kind(self.options, self.build(), self.dataset.tasks)
 
-    def phases(self, method: Method) -> tuple[Phase, ...]:
-        """The method's phases under the budget."""
+    def account(self, method: Method) -> Account | None:
+        """The training FLOPs that a method may spend, where the budget counts those."""
+        if self.config.budget != "compute":
+            return None
+        estimate = Estimate(method, self.dataset, self.config.batch_size, self.config.seed)
+        return Account.like_plain(self.config.steps, estimate)
+
+    def phases(self, method: Method, account: Account | None = None) -> tuple[Phase, ...]:
+        """The method's phases under the budget; under one of FLOPs the steps of final phases are settled in training."""
         epoch = {p: epoch_steps(self.dataset, p, self.config.batch_size) for p in PARTS}
-        return resolve_phases(method.phases, Budget(self.config.steps, epoch), self.config.budget == "final")
+        budget = Budget(self.config.steps, epoch)
+        if account is not None:
+            return account.phases(method.phases, budget)
+        return resolve_phases(method.phases, budget, self.config.budget == "final")
 
 
 def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:

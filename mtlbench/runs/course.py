@@ -84,13 +84,13 @@ class Course:
         if leader := self.parts.incomplete:
             raise ConfigError(f"{self.config.method} follows a run of {leader}: only a study knows which")
         self.method = self.parts.method()
-        phases = self.parts.phases(self.method)
-        self.steps = sum(p.steps for p in phases)
+        account = self.parts.account(self.method)
+        phases = self.parts.phases(self.method, account)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         weighting = make_weighting(self.config.weighting, self.dataset.tasks, self.parts.weights).to(self.device)
         hooks = Hooks(self._log, self._validate, self._save)
         self.trainer = Trainer(
-            self.method, weighting, self.dataset, self.config, phases, self._initial, self.device, hooks
+            self.method, weighting, self.dataset, self.config, phases, self._initial, self.device, hooks, account
         )
         if resuming:
             self._resume(phases)
@@ -171,7 +171,7 @@ class Course:
         rate = (state.step - self.signed_step) / (now - self.signed)
         self.signed, self.signed_step = now, state.step
         phase = self.method.where.phase
-        self.progress(Progress(phase, state.step, self.steps, self.last_losses, rate))
+        self.progress(Progress(phase, state.step, self.trainer.steps, self.last_losses, rate))
 
     # --- after training -----------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Course:
         network = self._network(selected)
         final = 0.0
         for split in self.constant:
-            self.progress(Progress("evaluating", self.steps, self.steps, self.last_losses, 0.0, split))
+            self.progress(Progress("evaluating", steps := self.trainer.steps, steps, self.last_losses, 0.0, split))
             self._write_eval(self.constant[split], split, "constant", self.trainer.state.step)
             evaluation = self._evaluate(network, split)
             value = self._write_eval(evaluation, split, "final", self.trainer.state.step, selected.where.phase)

@@ -19,7 +19,7 @@ __all__ = ["Outcome", "Preview", "Progress", "Request", "abandon", "execute", "p
 def plan(request: Request) -> Preview:
     """What a request would do, without doing it; raises what is wrong with it."""
     parts = Assembly(request)
-    phases = parts.phases(parts.method())
+    phases = parts.phases(method := parts.method(), parts.account(method))
     return Preview(parts.folder, records.status_of(parts.folder), phases, sum(p.steps for p in phases))
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -19,17 +19,18 @@ from mtlbench.errors import Diverged, PluginError, unknown
 from mtlbench.method import Method, Phase, Where
 from mtlbench.seeding import derive, seeded
 from mtlbench.tasks.losses import task_loss
+from mtlbench.training.compute import Account
 from mtlbench.training.optimisers import TurnOptimizer, thaw
 from mtlbench.training.outputs import check_outputs
 from mtlbench.training.plan import Segment, make_plan
 from mtlbench.training.selection import Selected, judge, rules
 from mtlbench.training.soundness import Soundness
+from mtlbench.training.state import State
 from mtlbench.training.weighting import Weighting
 
 RECOUNT = 50  # steps for which a turn's counted FLOPs stand: a curriculum changes them slowly
 PENDING = 16  # steps between looks at the losses where the device runs ahead of Python
 LOGS = 100  # log lines a run
-TIMERS = ("data", "forward", "backward", "optimizer", "other")
 
 
 @dataclass
@@ -39,25 +40,6 @@ class Hooks:
     log: Callable[[int, str, Mapping[str, float]], None]
     validate: Callable[[int, str, str], float]  # step, phase, purpose
     save: Callable[[], None]
-
-
-@dataclass
-class State:
-    """Everything but tensors that a resumed run must know."""
-
-    step: int = 0
-    phase: int = 0  # the one that is running
-    entered: int = -1  # the last one whose start was called
-    scores: dict[str, float] = field(default_factory=dict)
-    best: dict[str, float] = field(default_factory=dict)  # rule of selection -> the best score so far
-    measured: dict[str, float] = field(default_factory=dict)  # split -> the last validation's score
-    measured_at: int = -1  # its step
-    flops: float = 0.0
-    counted: dict[str, list[float]] = field(default_factory=dict)  # kind of turn -> [step of the count, FLOPs a step]
-    sums: dict[str, float] = field(default_factory=dict)  # losses since the last log line
-    since: int = 0
-    processor: float = 0.0  # seconds of all cores together
-    timing: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TIMERS, 0.0))
 
 
 class Trainer:
@@ -76,9 +58,10 @@ class Trainer:
         initial: Callable[[], Mapping[str, Tensor]],
         device: str,
         hooks: Hooks,
+        account: Account | None = None,
     ) -> None:
         self.method, self.weighting, self.dataset, self.config = method, weighting, dataset, config
-        self.phases, self.plan, self.hooks, self.device = phases, make_plan(phases), hooks, device
+        self.phases, self.hooks, self.device, self.account = phases, hooks, device, account
         self.state = State()
         self.rules = rules(config)
         self.chosen: dict[str, Selected] = {}
@@ -88,8 +71,13 @@ class Trainer:
         self._optimizers: list[TurnOptimizer] = []
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
         self._tasks = streams_of(dataset)
-        self._log_every = max(1, sum(p.steps for p in phases) // LOGS)
-        self._validations = self._validation_steps()
+        self._log_every = max(1, self.steps // LOGS)
+        self._plan()
+
+    @property
+    def steps(self) -> int:
+        """The steps of all phases."""
+        return sum(p.steps for p in self.phases)
 
     @property
     def selected(self) -> Selected | None:
@@ -121,6 +109,16 @@ class Trainer:
             self.method.start(phase, dict(self.state.scores))
         self.state.entered = self.state.phase
         self.state.counted = {}
+        if self.account is not None and phase.final and phase.steps:
+            left = self.account.settled(self.phases, self.state.phase, self.state.flops)
+            self.state.settled[phase.name] = left
+            self._plan()
+
+    def _plan(self) -> None:
+        """Lay out the phases, those of a budget of FLOPs with the steps that were settled when they began."""
+        self.phases = tuple(replace(p, steps=self.state.settled.get(p.name, p.steps)) for p in self.phases)
+        self.plan = make_plan(self.phases)
+        self._validations = self._validation_steps()
 
     def _reset(self, phase: Phase) -> None:
         """Give the phase's `fresh` prefixes their initial values again, and the task weights theirs."""
@@ -299,6 +297,7 @@ class Trainer:
     def restore(self, data: Mapping[str, Any]) -> None:
         """Go back to a checkpoint."""
         self.state = State(**data["state"])
+        self._plan()
         self.method.load_state_dict(data["method"])
         self.weighting.load_state_dict(data["weighting"])
         if self.state.entered >= 0:

@@ -53,7 +53,7 @@ class TurnOptimizer:
     def __init__(self, turn: Turn, method: nn.Module, weighting: nn.Module, config: RunConfig) -> None:
         parameters = dict(method.named_parameters())
         self._members = match_groups(turn.groups, list(parameters))
-        self.moving = {name for names in self._members.values() for name in names}
+        self.moving = moving(turn, method)
         own = turn.optimizer
         self._lr = own.lr if own.lr is not None else config.lr
         self._schedule = own.schedule if own.schedule is not None else config.schedule
@@ -100,14 +100,25 @@ class TurnOptimizer:
 
     def freeze_others(self, method: nn.Module, weighting: nn.Module) -> None:
         """Only this turn's parameters get gradients; a batch norm without one keeps its running statistics."""
-        for name, parameter in method.named_parameters():
-            parameter.requires_grad_(name in self.moving)
+        freeze(method, self.moving)
         for parameter in weighting.parameters():
             parameter.requires_grad_(self.trains_heads)
-        for module in method.modules():
-            if isinstance(module, _BatchNorm) and module.running_mean is not None:
-                own = list(module.parameters(recurse=False))
-                module.track_running_stats = not own or any(p.requires_grad for p in own)
+
+
+def moving(turn: Turn, method: nn.Module) -> set[str]:
+    """Names of the parameters that a turn moves."""
+    members = match_groups(turn.groups, [name for name, _ in method.named_parameters()])
+    return {name for names in members.values() for name in names}
+
+
+def freeze(method: nn.Module, moves: set[str]) -> None:
+    """Only the parameters of these names get gradients; a batch norm without one keeps its running statistics."""
+    for name, parameter in method.named_parameters():
+        parameter.requires_grad_(name in moves)
+    for module in method.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
+            own = list(module.parameters(recurse=False))
+            module.track_running_stats = not own or any(p.requires_grad for p in own)
 
 
 def thaw(method: nn.Module) -> None:
