@@ -6,11 +6,15 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mtlbench import plugins, records
 from mtlbench.cli.app import main
+from mtlbench.config import RunConfig
 from mtlbench.errors import PluginError, UnknownName
+from mtlbench.runs import assembly
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -55,10 +59,74 @@ def test_the_examples_stand_in_the_same_report_as_the_built_ins(capsys):
 def test_extending_shows_the_files_the_tests_run():
     page = (ROOT / "docs" / "extending.md").read_text()
     shown = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    for name, most in (("my_method.py", 30), ("my_dataset.py", 40)):
+    for name, most in (("my_method.py", 30), ("my_dataset.py", 40), ("my_kind.py", 50)):
         text = (EXAMPLES / name).read_text()
         assert text in shown
         assert sum(bool(line.strip()) for line in text.splitlines()) <= most
+
+
+def test_a_kind_from_one_file_goes_all_the_way(capsys):
+    """A scalar regression with a loss and a metric of its own: check, run, report, predict; the report runs none of it."""
+    assert main(["check", "--kind", "my_kind.py:Amount"]) == 0
+    assert main(["check", "--dataset", "my_kind.py:Sizes"]) == 0
+    few = [
+        "--steps",
+        "3",
+        "--batch-size",
+        "4",
+        "--width",
+        "0.0625",
+        "--set",
+        "run.head=4",
+        "--device",
+        "cpu",
+        "--no-report",
+    ]
+    arguments = [
+        "--dataset",
+        "my_kind.py:Sizes",
+        "--tasks",
+        "radius",
+        "--methods",
+        "hard-sharing",
+        "--workers",
+        "1",
+        *few,
+    ]
+    assert main(["run", *arguments, "--threads", "1"]) == 0
+    (folder,) = records.record_folders(Path("results"))
+    run = records.read_run(folder)
+    (radius,) = run.start.tasks
+    assert run.latency is not None
+    assert (radius.kind, radius.view, [m.name for m in radius.metrics]) == ("amount", "value", ["error", "within_10"])
+    assert radius.metrics[1].reduction == {"by": "mean", "of": "close", "over": "count", "column": None, "scale": 100.0}
+
+    Path("my_kind.py").rename("elsewhere.py")
+    capsys.readouterr()
+    assert main(["report", "results"]) == 0
+    assert "error (px) ↓" in capsys.readouterr().out
+    tables = "".join(path.read_text() for path in Path("results/tables").glob("*.md"))
+    assert "radius: within\\_10 (%) ↑" in tables
+    assert "test images" in tables
+
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save("photo.png")
+    assert main(["predict", str(folder), "photo.png"]) == 2
+    own = ["--plugin", "elsewhere.py:Amount", "--plugin", "elsewhere.py:Sizes"]
+    assert main(["predict", str(folder), "photo.png", *own]) == 0
+    assert Path("photo-predictions.png").is_file()
+
+
+def test_a_changed_kind_is_another_run():
+    """A kind in a file of its own is part of a run's identity, though the command names the data set's file only."""
+    text = Path("my_kind.py").read_text()
+    Path("data.py").write_text(text.replace('Task("radius", Amount,', 'Task("radius", "my_kind.py:Amount",'))
+    config = RunConfig(method="hard-sharing", dataset="sizes", tasks=("radius",), steps=1)
+    names = set()
+    for kind in (text, text, text.replace("0.1 *", "0.2 *")):
+        Path("my_kind.py").write_text(kind)
+        assembly._dataset.cache_clear()  # as in a process of its own
+        names.add(assembly.Assembly(assembly.Request(config, "hard-sharing", "data.py:Sizes", "out")).folder.name)
+    assert len(names) == 2
 
 
 def test_every_option_of_the_examples_can_be_set():

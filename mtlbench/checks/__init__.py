@@ -1,4 +1,4 @@
-"""The contract battery: every promise that the harness relies on, asked of a method or a data set, registered or not.
+"""The contract battery: every promise that the harness relies on, asked of a method, a data set or a kind.
 
 `battery` is what `mtlbench check METHOD` prints and what the tests run over everything registered.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mtlbench.checks import costs, datasets, declared, devices, learning, outputs, state
+from mtlbench.checks import costs, datasets, declared, devices, kinds, learning, outputs, state
 from mtlbench.checks.asking import Check, Finding, ask
 from mtlbench.checks.subject import Subject
 from mtlbench.data.base import Dataset
 from mtlbench.method import Method
+from mtlbench.tasks import Kind
 
-__all__ = ["DATASET_CHECKS", "METHOD_CHECKS", "Finding", "battery", "dataset_battery"]
+__all__ = ["DATASET_CHECKS", "KIND_CHECKS", "METHOD_CHECKS", "Finding", "battery", "dataset_battery", "kind_battery"]
 
 FIRST: Mapping[str, Check[Subject]] = {"builds": outputs.builds, "predicts": outputs.predicts}
 """What fails here would fail everything else too: the rest is not asked."""
@@ -38,6 +39,7 @@ REST: Mapping[str, Check[Subject]] = {
 }
 METHOD_CHECKS = (*FIRST, *REST)
 DATASET_CHECKS = tuple(datasets.CHECKS)
+KIND_CHECKS = tuple(kinds.CHECKS)
 
 
 def battery(method: str | type[Method], options: Mapping[str, Any] | None = None) -> list[Finding]:
@@ -53,3 +55,9 @@ def battery(method: str | type[Method], options: Mapping[str, Any] | None = None
 def dataset_battery(dataset: Dataset) -> list[Finding]:
     """Every check of a data set, on a few items of each part."""
     return ask(datasets.CHECKS, dataset, lambda: datasets.file(dataset))
+
+
+def kind_battery(kind: type[Kind]) -> list[Finding]:
+    """Every check of a kind of task, on labels of its own making."""
+    example = kinds.Example(kind)
+    return ask(kinds.CHECKS, example, example.file)

@@ -46,6 +46,9 @@ def declares(dataset: Dataset) -> Iterator[str]:
         yield f"shape is {dataset.shape} ((3, H, W) for images or (L,) for texts is expected)"
     if not isinstance(dataset.fingerprint, str) or not dataset.fingerprint:
         yield f"fingerprint is {dataset.fingerprint!r} (a text that names the content is expected)"
+    for task in dataset.tasks:
+        if task.meaning.channels not in (None, task.channels):
+            yield f"'{task.name}' has {task.channels} channels ({task.meaning.channels} is expected of its kind)"
     for preset, settings in dataset.presets.items():
         for key in settings.keys() - RunConfig.model_fields.keys():
             yield f"preset '{preset}' sets '{key}', which is no setting of a run"

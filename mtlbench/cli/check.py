@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtlbench.errors import ConfigError
-from mtlbench.given import path
+from mtlbench.given import path, spec
 
 if TYPE_CHECKING:
     from mtlbench.checks import Finding
@@ -22,15 +22,21 @@ def check(
     dataset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Check a data set instead: its name, or file.py:Class.")
     ] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Check a kind of task instead: its name, or file.py:Class.")
+    ] = None,
     data_dir: Annotated[str | None, typer.Option(metavar="DIR", help="Where the data set lies on disk.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="X.Y=V", help="name.option=value; many times.")
     ] = None,
 ) -> int:
-    """The contract battery: does a method, or a data set, keep every promise the harness relies on?"""
-    if (method is None) == (dataset is None):
-        raise ConfigError("check needs one of METHOD and --dataset (see mtlbench check --help)")
-    findings = _method_findings(method, set_) if method else _dataset_findings(str(dataset), data_dir, set_)
+    """The contract battery: does a method, a data set or a kind of task keep every promise the harness relies on?"""
+    if [method, dataset, kind].count(None) != 2:
+        raise ConfigError("check needs one of METHOD, --dataset and --kind (see mtlbench check --help)")
+    if kind is not None:
+        findings = _kind_findings(kind)
+    else:
+        findings = _method_findings(method, set_) if method else _dataset_findings(str(dataset), data_dir, set_)
     from mtlbench.study.display import table
 
     print(table(("check", "", "detail"), [(f.name, "ok" if f.ok else "FAILED", f.detail) for f in findings]))
@@ -58,6 +64,16 @@ def _dataset_findings(dataset: str, data_dir: str | None, given: list[str] | Non
     from mtlbench import checks
 
     return checks.dataset_battery(opened)
+
+
+def _kind_findings(kind: str) -> Sequence[Finding]:
+    from mtlbench import plugins
+    from mtlbench.tasks import Kind
+
+    found = plugins.checked(plugins.load("kinds", spec(kind)), Kind, "kind of task", kind)  # type: ignore[type-abstract]
+    from mtlbench import checks
+
+    return checks.kind_battery(found)
 
 
 def data_check(folder: Annotated[str, typer.Argument(metavar="DIR", help="A data set's folder.")]) -> int:

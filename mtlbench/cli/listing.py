@@ -8,12 +8,13 @@ import typer
 
 from mtlbench.errors import one_line, unknown
 
-WHAT = ("methods", "datasets", "backbones", "presets")
+WHAT = ("methods", "datasets", "backbones", "kinds", "presets")
 
 
 def list_(
     what: Annotated[
-        str | None, typer.Argument(metavar="WHAT", help="methods, datasets, backbones or presets; all by default.")
+        str | None,
+        typer.Argument(metavar="WHAT", help="methods, datasets, backbones, kinds or presets; all by default."),
     ] = None,
 ) -> int:
     """What is registered, one line each."""

@@ -154,6 +154,7 @@ def _time(study: Study, requests: Sequence[Request], outcomes: Sequence[Outcome]
     untimed = [folder for folder in kept if records.read_run(folder).latency is None]
     if untimed or any(o.status == "finished" for o in outcomes):
         own = {spec for r in kept.values() for spec in (r.method, r.config.backbone) if ":" in spec}  # the user's words
+        own |= {task.origin for task in study.dataset.tasks if task.origin}
         side_by_side(list(kept), sorted(own), study.device, study.settings.threads or 1)
 
 

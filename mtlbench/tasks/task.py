@@ -51,6 +51,8 @@ class Kind(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     dense: ClassVar[bool] = False
     """Whether there is one label a pixel rather than one an input."""
+    channels: ClassVar[int | None] = None
+    """The channels that every task of the kind has; None: any number."""
     integers: ClassVar[bool]
     """Whether labels are int64, missing ones -1, rather than float32, missing ones NaN."""
     likelihood: ClassVar[bool] = False

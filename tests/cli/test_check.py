@@ -5,7 +5,7 @@ import pytest
 from tests.helpers.command import BRANCHES, DISCS, refused, run
 
 WRONG = [
-    (["check"], "check needs one of METHOD and --dataset"),
+    (["check"], "check needs one of METHOD, --dataset and --kind"),
     (["check", "--dataset", "scense"], "unknown data set 'scense'; did you mean 'scenes'?"),
     (["check", "sluce"], "unknown method 'sluce'; did you mean 'sluice'?"),
 ]

@@ -21,7 +21,7 @@ def test_what_is_wrong_is_said_in_one_line_with_exit_code_2(capsys, tmp_path, ar
 
 def test_list_agrees_with_pyproject(capsys):
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    for kind in ("methods", "datasets", "backbones"):
+    for kind in ("methods", "datasets", "backbones", "kinds"):
         code, out, _ = run(capsys, "list", kind)
         listed = [line.split()[0] for line in out.splitlines()[2:] if line[:1].strip()]
         assert code == 0
@@ -30,7 +30,7 @@ def test_list_agrees_with_pyproject(capsys):
 
 
 def test_everything_registered_loads_and_says_what_it_is():
-    for kind in ("methods", "datasets", "backbones"):
+    for kind in ("methods", "datasets", "backbones", "kinds"):
         for name in plugins.names(kind):
             thing = plugins.load(kind, name)
             assert (thing.__doc__ or "").strip(), f"{name} has no docstring"

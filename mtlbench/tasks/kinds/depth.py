@@ -23,6 +23,7 @@ class Depth(Values):
 
     name = "depth"
     dense: ClassVar[bool] = True
+    channels: ClassVar[int | None] = 1
     view: ClassVar[str] = "near"
     metrics = (
         Metric("abs_error", LABEL_UNIT, False, Mean("abs"), primary=True),

@@ -35,6 +35,7 @@ class Normals(Values):
 
     name = "normals"
     dense: ClassVar[bool] = True
+    channels: ClassVar[int | None] = 3
     view: ClassVar[str] = "directions"
     whole: ClassVar[frozenset[str]] = frozenset({HISTOGRAM})
     constant: ClassVar[type[Constant]] = MeanDirection
