@@ -106,6 +106,6 @@ def _across(disk: Disk, name: str, heading: str, said: list[tuple[str, str]], ta
 
 def _figure(disk: Disk, figure: Figure) -> None:
     """Draw a figure if its data changed."""
-    if not disk.unchanged(figure.name, figure.hash):
+    if not disk.unchanged(figure.name, figure.hash, figure.suffixes):
         for suffix, data in figure.draw().items():
             disk.put(f"figures/{figure.name}.{suffix}", data)

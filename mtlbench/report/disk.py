@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,10 +49,10 @@ class Disk:
         except OSError as error:
             raise RecordError(f"cannot write '{path}': {error.strerror or error}") from error
 
-    def unchanged(self, name: str, digest: str) -> bool:
+    def unchanged(self, name: str, digest: str, suffixes: Sequence[str]) -> bool:
         """Whether a figure lies there as it was drawn, from the same data; notes it as ours."""
         self.hashes[name] = digest
-        found = {f: _digest_of(self._place(f)) for f in (f"figures/{name}.{suffix}" for suffix in ("png", "svg"))}
+        found = {f: _digest_of(self._place(f)) for f in (f"figures/{name}.{x}" for x in suffixes)}
         same = self.drawn.get(name) == digest and all(d and d == self.before.get(f) for f, d in found.items())
         if same:
             self.digests.update({f: str(d) for f, d in found.items()})

@@ -27,6 +27,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, synthetic: ModuleType) -> Pa
 
 BLANK = {
     "png": b"not drawn",
+    "narrow.svg": b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 9"/>',
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 4"><rect width="9" height="4" fill="#ccc"/></svg>',
 }
 

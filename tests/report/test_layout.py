@@ -12,6 +12,7 @@ import pytest
 from mtlbench.report.plots import figures as plots
 from mtlbench.report.plots import pareto, style
 from mtlbench.report.plots import trials as tuning
+from mtlbench.report.plots.looks import looks
 from mtlbench.report.report import read
 
 NAMES = ("wide-hard-sharing", "narrow-single-task", "random-policy", "stochastic-depth")
@@ -74,7 +75,7 @@ def test_the_curve_of_tuning_is_the_best_so_far(small: Path) -> None:
     scores = [0.2, None, 0.1, 0.5]
     trials = [replace(run, role="tune", trial=i, validation=x, status="finished") for i, x in enumerate(scores)]
     study: Any = SimpleNamespace(trials=trials[::-1])
-    content = tuning.data(SimpleNamespace(study=study, lines=result.lines), plots.looks([result]))  # type: ignore[arg-type]
+    content = tuning.data(SimpleNamespace(study=study, lines=result.lines), looks([result]))  # type: ignore[arg-type]
     assert content is not None
     (curve,) = content["curves"]
     assert curve["label"] == "nddr"
@@ -86,4 +87,4 @@ def test_the_curve_of_tuning_is_the_best_so_far(small: Path) -> None:
 
 def test_one_trial_is_no_curve(small: Path) -> None:
     result = read(small).aggregates[0]
-    assert tuning.data(result, plots.looks([result])) is None
+    assert tuning.data(result, looks([result])) is None

@@ -17,6 +17,7 @@ from mtlbench.report import build
 from mtlbench.report.analysis import ranking, statistics
 from mtlbench.report.plots import critical, curves, pareto, policies, scaling, style
 from mtlbench.report.plots import figures as plots
+from mtlbench.report.plots.looks import looks
 from mtlbench.report.plots.pareto import front
 from mtlbench.report.report import read
 
@@ -61,7 +62,7 @@ def test_only_what_changed_is_drawn(synthetic: ModuleType, tmp_path: Path, monke
 
     def draw(self: plots.Figure) -> dict[str, bytes]:
         drawn.append(self.name)
-        return {"png": b"", "svg": b"<svg/>"}
+        return {"png": b"", "svg": b"<svg/>", "narrow.svg": b"<svg/>"}
 
     monkeypatch.setattr(plots.Figure, "draw", draw)
     for method in ("single-task", "hard-sharing"):
@@ -83,15 +84,6 @@ def test_only_what_changed_is_drawn(synthetic: ModuleType, tmp_path: Path, monke
     assert drawn == [again]
 
 
-def test_anchors_look_the_same_everywhere_and_methods_differ(small: Path) -> None:
-    order = plots.looks(read(small).aggregates)
-    assert order["single-task"] == 0
-    assert order["hard-sharing"] == 1
-    assert order["hard-sharing [control, 3,000 steps]"] > 1
-    looks = {(style.look(i)["color"], style.look(i)["marker"]) for i in range(68)}
-    assert len(looks) == 68
-
-
 def test_the_hash_is_of_data_and_code(figures: dict[str, plots.Figure]) -> None:
     figure = figures["delta"]
     other = plots.Figure(figure.name, figure.kind, figure.study, figure.alt, {**figure.content, "note": "other"})
@@ -103,7 +95,7 @@ def test_interval_of_the_points_is_that_of_delta(small: Path) -> None:
     from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, mean
 
     result = read(small).aggregates[0]
-    order = plots.looks([result])
+    order = looks([result])
     content = pareto.data(result, order)
     assert content is not None
     for point in content["points"]:
@@ -116,7 +108,7 @@ def test_curves_average_the_seeds_that_reached_a_step(synthetic: ModuleType, tmp
     for seed in (0, 1):
         synthetic.run(tmp_path, "nddr", seed, per_image=False)
     result = read(tmp_path).aggregates[0]
-    content = curves.data(result, plots.looks([result]))
+    content = curves.data(result, looks([result]))
     assert content is not None
     (curve,) = content["panels"][0]["curves"]
     runs = [dict(r.curves["segmentation"]) for r in result.lines[0].row.every]
@@ -142,7 +134,7 @@ def test_cost_by_number_of_tasks(synthetic: ModuleType, tmp_path: Path) -> None:
         for tasks in (synthetic.TASKS[:1], synthetic.TASKS[:2], synthetic.TASKS):
             synthetic.run(tmp_path, method, 0, tasks=tasks, per_image=False)
     results = read(tmp_path).aggregates
-    ((_, content),) = scaling.data(results, plots.looks(results))
+    ((_, content),) = scaling.data(results, looks(results))
     by_label = {c["label"]: dict(c["parameters_backbone"]) for c in content["curves"]}
     assert by_label["single-task"][3] == pytest.approx(3 * by_label["single-task"][1])
     assert by_label["hard-sharing"][3] == by_label["hard-sharing"][1]

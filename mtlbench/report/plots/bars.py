@@ -10,12 +10,13 @@ from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.analysis.aggregate import Aggregate, Line, mean, primary
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import Look
 from mtlbench.report.tables.naming import metric_column
 
 TITLE = "Each task's primary metric by method, with intervals over seeds where there are several"
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """The rows of each task's panel."""
     lines = [line for line in result.lines if line.row.runs]
     panels = []
@@ -34,7 +35,7 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     return {"panels": panels, "seeds": len(result.study.seeds)} if panels else None
 
 
-def _row(line: Line, key: tuple[str, str], order: dict[str, int]) -> dict[str, Any]:
+def _row(line: Line, key: tuple[str, str], order: dict[str, Look]) -> dict[str, Any]:
     values = [v for _, v in sorted(line.series(key).items()) if style.usable(v)]
     summary = mean(dict(enumerate(values)))
     span = [summary.low, summary.high] if style.usable(summary.low, summary.high) else None
@@ -67,19 +68,16 @@ def _panel(axes: Axes, panel: dict[str, Any]) -> None:
         axes.axvline(first, color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     reach = [v for row in rows for v in (*row["seeds"], *(row["span"] or ()))]
     for y, row in enumerate(rows):
-        look = style.look(row["look"])
         if row["mean"] is None:
             continue
         if row["span"]:
-            axes.plot(row["span"], [y, y], color=look["color"], linewidth=1.6, solid_capstyle="butt", zorder=2)
+            axes.plot(row["span"], [y, y], color=row["look"][0], linewidth=1.6, solid_capstyle="butt", zorder=2)
         if len(row["seeds"]) > 1:
             dots = row["seeds"][:20]
             axes.plot(
                 dots, [y] * len(dots), "|", color=style.INK, markersize=5, markeredgewidth=0.7, alpha=0.55, zorder=3
             )
-        axes.scatter(
-            [row["mean"]], [y], s=style.area(row["look"], 32), zorder=4, edgecolor="white", linewidth=0.6, **look
-        )
+        axes.scatter([row["mean"]], [y], zorder=4, **style.dot(row["look"], 32))
     axes.set_yticks(range(len(rows)), [style.shorten(row["label"]) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)

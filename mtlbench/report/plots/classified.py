@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import sample_sheets, style
+from mtlbench.report.plots.looks import Look
 from mtlbench.report.reading.samples import Items
 from mtlbench.report.text import clean
 
@@ -20,7 +21,7 @@ LINE, LINES = 62, 4  # characters of a text's line, and lines shown
 RIGHT, WRONG = "#00734F", "#B34700"
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """Whose samples are shown."""
     return sample_sheets.data(result, ("class",))
 

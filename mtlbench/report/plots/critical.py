@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mtlbench.report.analysis.statistics import Ranks
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import COLOURS
 
 TITLE = "Mean ranks over data sets, with the critical difference"
 
@@ -70,5 +71,5 @@ def _ruler(axes: Axes, low: float, high: float, critical: float) -> None:
     for rank in range(int(low), int(high) + 1):
         axes.plot([rank, rank], [0, 0.25], color=style.INK, linewidth=0.8)
         axes.text(rank, 0.4, str(rank), ha="center", va="bottom", fontsize=7.5)
-    axes.plot([low, low + critical], [1.7, 1.7], color=style.COLOURS[1], linewidth=2)
+    axes.plot([low, low + critical], [1.7, 1.7], color=COLOURS[1], linewidth=2)
     axes.text(low + critical, 1.9, f"critical difference {critical:.2f}", ha="right", va="bottom", fontsize=7.5)

@@ -12,13 +12,14 @@ from matplotlib.ticker import MaxNLocator
 from mtlbench.records import TaskInfo
 from mtlbench.report.analysis.aggregate import Aggregate, Line, primary
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import Look
 from mtlbench.report.tables.naming import metric_column
 
 TITLE = "Training curves: primary metric on validation by training step"
 POINTS = 60  # of a curve, at most
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """The curves of each task's panel."""
     panels = []
     for task in result.study.tasks:
@@ -30,7 +31,7 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
     return {"panels": panels} if panels else None
 
 
-def _curve(line: Line, task: TaskInfo, order: dict[str, int]) -> dict[str, Any] | None:
+def _curve(line: Line, task: TaskInfo, order: dict[str, Look]) -> dict[str, Any] | None:
     by_step: dict[int, list[float]] = defaultdict(list)
     for run in line.row.every:
         for step, value in run.curves.get(task.name, ()):
@@ -62,12 +63,11 @@ def draw(content: dict[str, Any]) -> Figure:
 def _panel(axes: Axes, panel: dict[str, Any]) -> None:
     few = len(panel["curves"]) <= 6
     for curve in panel["curves"]:
-        look = style.look(curve["look"])
         steps, means, lows, highs = zip(*curve["points"], strict=True)
         label = style.shorten(curve["label"])
-        axes.plot(steps, means, markersize=4.5, markevery=[-1], linewidth=1.1, label=label, **look)
+        axes.plot(steps, means, markersize=4.5, markevery=[-1], linewidth=1.1, label=label, **style.line(curve["look"]))
         if few and lows != highs:
-            axes.fill_between(steps, lows, highs, color=look["color"], alpha=0.12, linewidth=0)
+            axes.fill_between(steps, lows, highs, color=curve["look"][0], alpha=0.12, linewidth=0)
     axes.set_title(panel["task"], loc="left")
     axes.set_ylabel(panel["title"])
     axes.set_xlabel("training step")

@@ -18,6 +18,7 @@ from mtlbench.report.plots import (
     classified,
     critical,
     curves,
+    looks,
     pareto,
     policies,
     sample_sheets,
@@ -47,7 +48,7 @@ KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critica
 @cache
 def _source(kind: str) -> str:
     """A digest of the code that draws it: a figure whose drawing changed is drawn again."""
-    files = (KINDS[kind].__file__, style.__file__, sample_sheets.__file__, pictures.__file__)
+    files = (KINDS[kind].__file__, style.__file__, looks.__file__, sample_sheets.__file__, pictures.__file__)
     return hashlib.sha256(b"".join(Path(str(f)).read_bytes() for f in files)).hexdigest()
 
 
@@ -67,6 +68,11 @@ class Figure:
         return self.kind in WIDE
 
     @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The endings of its files: what is no sheet of pictures is drawn for a narrow screen too."""
+        return ("png", "svg") if self.wide else ("png", "svg", "narrow.svg")
+
+    @property
     def hash(self) -> str:
         """Of everything that decides the picture: the data, the code that draws it, and matplotlib's version."""
         import matplotlib
@@ -75,16 +81,20 @@ class Figure:
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
 
     def draw(self) -> dict[str, bytes]:
-        """Its picture by format."""
+        """Its pictures by ending."""
+        draw: Callable[[Mapping[str, Any]], Any] = KINDS[self.kind].draw
         with style.context():
-            draw: Callable[[Mapping[str, Any]], Any] = KINDS[self.kind].draw
-            return style.images(draw(self.content))
+            found = style.images(draw(self.content))
+            if not self.wide:
+                with style.phone():
+                    found |= style.images(draw(self.content))
+        return found
 
 
 def figures(results: Iterable[Aggregate], rankings: Iterable[Ranking] = ()) -> list[Figure]:
     """Every figure of every study that has data for it, then those over several studies."""
     results = list(results)
-    order = looks(results)
+    order = looks.looks(results)
     found = []
     for result in results:
         for kind, module in STUDY.items():
@@ -97,14 +107,6 @@ def figures(results: Iterable[Aggregate], rankings: Iterable[Ranking] = ()) -> l
     for ranking in rankings:
         found.append(Figure(ranking.name, "ranks", "", critical.TITLE, critical.data(ranking.ranks)))
     return found
-
-
-def looks(results: Iterable[Aggregate]) -> dict[str, int]:
-    """Each label's place in the row of colours and markers: the same in all figures, anchors first."""
-    rows = {x.label: x.row for r in results for x in r.lines}
-    first = {"independent": 0, "shared": 1}
-    anchors = {n: first[row.anchor] for n, row in rows.items() if row.anchor in first and row.role == "study"}
-    return anchors | {name: i for i, name in enumerate(sorted(rows.keys() - anchors.keys()), 2)}
 
 
 def note(result: Aggregate) -> str:

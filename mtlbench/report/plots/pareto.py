@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Line, mean
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import Look
 
 TITLE = "Delta against cost, with the Pareto front"
 TERA = 1e12  # a training may take more FLOPs than an axis could hold undivided
@@ -22,14 +23,14 @@ AXES = (
 )
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """The points of each panel; None without a Delta."""
     points = [_point(line, order) for line in result.lines]
     points = [p for p in points if style.usable(p["delta"]) and p["costs"]]
     return {"points": points} if len(points) > 1 else None
 
 
-def _point(line: Line, order: dict[str, int]) -> dict[str, Any]:
+def _point(line: Line, order: dict[str, Look]) -> dict[str, Any]:
     delta = mean(line.series(DELTA_PRIMARY))
     costs = {k: line.costs[k].mean for k, _, _ in AXES if k in line.costs}
     half = delta.half if style.usable(delta.half) else 0.0
@@ -48,8 +49,10 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def draw(content: dict[str, Any]) -> Figure:
     """Four panels, Delta upwards and cost to the right."""
-    made = style.figure(5.0)
-    grid = made.subplots(2, 2, sharey=True)
+    columns = style.across(len(AXES))
+    lines = len(AXES) // columns
+    made = style.figure(0.6 + 2.2 * lines)
+    grid = made.subplots(lines, columns, sharey=True, squeeze=False)
     for axes, (key, name, unit) in zip(grid.flat, AXES, strict=True):
         points = [p for p in content["points"] if key in p["costs"]]
         scale, prefix = style.prefix([p["costs"][key] for p in points]) if key != "latency_ms" else (1.0, "")
@@ -73,17 +76,7 @@ def _panel(axes: Axes, points: Sequence[dict[str, Any]], key: str, scale: float)
     axes.plot(*zip(*best, strict=True), color=style.INK, linewidth=0.9, alpha=0.55, drawstyle="steps-post", zorder=2)
     for p in points:
         where, half = p["costs"][key] / scale, p["half"]
-        look = style.look(p["look"])
-        axes.errorbar(where, p["delta"], yerr=half or None, fmt="none", ecolor=look["color"], elinewidth=0.8, alpha=0.6)
-        axes.scatter(
-            [where],
-            [p["delta"]],
-            s=style.area(p["look"]),
-            label=style.shorten(p["label"]),
-            zorder=3,
-            edgecolor="white",
-            linewidth=0.6,
-            **look,
-        )
+        axes.errorbar(where, p["delta"], yerr=half or None, fmt="none", ecolor=p["look"][0], elinewidth=0.8, alpha=0.6)
+        axes.scatter([where], [p["delta"]], label=style.shorten(p["label"]), zorder=3, **style.dot(p["look"]))
     style.pad(axes, [p["costs"][key] / scale for p in points], "x")
     axes.xaxis.set_major_locator(MaxNLocator(5))

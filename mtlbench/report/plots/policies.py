@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import COLOURS, Look
 from mtlbench.report.reading.reported_run import Policy
 
 TITLE = "Policies: the blocks each task executes"
@@ -19,7 +20,7 @@ SHOWN = 3  # seeds of a row
 ROWS = 6
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """The policies of every row that kept one."""
     found = []
     for line in result.lines:
@@ -50,15 +51,19 @@ def draw(content: dict[str, Any]) -> Figure:
     seeds = max(len(r["seeds"]) for r in rows)
     history = any(len(r["history"]) > 1 for r in rows)
     tasks = max(len(s["tasks"]) for r in rows for s in r["seeds"])
-    made = style.figure(0.3 + len(rows) * (0.95 + 0.2 * tasks))
     columns = seeds + 1 + history
     widths = [1.0] * seeds + [0.16 * tasks] + [0.9] * history
-    grid = made.subplots(len(rows), columns, squeeze=False, gridspec_kw={"width_ratios": widths})
+    if style.stacked():
+        made = style.figure(0.3 + len(rows) * columns * (0.75 + 0.2 * tasks))
+        grid = made.subplots(len(rows) * columns, 1, squeeze=False).reshape(len(rows), columns)
+    else:
+        made = style.figure(0.3 + len(rows) * (0.95 + 0.2 * tasks))
+        grid = made.subplots(len(rows), columns, squeeze=False, gridspec_kw={"width_ratios": widths})
     for line, row in zip(grid, rows, strict=True):
         for axes in line[len(row["seeds"]) : seeds]:
             axes.set_visible(False)
         for i, (axes, seed) in enumerate(zip(line, row["seeds"], strict=False)):
-            _grid(axes, seed, i == 0)
+            _grid(axes, seed, i == 0 or style.stacked())
         shown = len(row["seeds"])
         head = style.shorten(row["label"], 60) + (f": {shown} of {row['of']} seeds" if shown < row["of"] else "")
         text = line[0].annotate(
@@ -89,7 +94,7 @@ def _grid(axes: Axes, seed: dict[str, Any], named: bool) -> None:
                 Rectangle((x - 0.43, y - 0.4), 0.86, 0.8, facecolor=face, edgecolor=style.SOFT, linewidth=0.5)
             )
             if not d:
-                axes.plot([x], [y], ".", color=style.COLOURS[1], markersize=3)
+                axes.plot([x], [y], ".", color=COLOURS[1], markersize=3)
     axes.set_xlim(-0.6, blocks - 0.4)
     axes.set_ylim(tasks - 0.45, -0.55)
     axes.set_yticks(range(tasks), [style.shorten(t, 16) for t in seed["tasks"]] if named else [""] * tasks)
@@ -134,8 +139,8 @@ def _curve(axes: Axes, row: dict[str, Any]) -> None:
         return
     steps, alphas = zip(*row["history"], strict=True)
     for i, (name, values) in enumerate(zip(row["seeds"][0]["tasks"], zip(*alphas, strict=True), strict=False)):
-        look = {**style.look(i + 2), "marker": ""}  # tasks are no methods: not in the anchors' looks
-        axes.plot(steps, values, label=style.shorten(name, 14), linewidth=1.2, **look)
+        colour = COLOURS[i % len(COLOURS)]
+        axes.plot(steps, values, label=style.shorten(name, 14), linewidth=1.2, color=colour)
     axes.axhline(0.5, color=style.SOFT, linewidth=0.6, linestyle=(0, (4, 3)))
     axes.set_ylim(0, 1)
     axes.set_title(f"mean α, seed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import sample_sheets, style
+from mtlbench.report.plots.looks import Look
 from mtlbench.report.reading.samples import Items
 from mtlbench.tasks.pictures import DENSE, MAPS, Array, coloured, palette, span
 
@@ -21,7 +22,7 @@ GAP, ABOVE, TALL = 0.05, 0.3, 1.6  # of a picture's width: between pictures, ove
 LEGEND = 24  # classes named
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """Whose samples are shown."""
     return sample_sheets.data(result, DENSE)
 

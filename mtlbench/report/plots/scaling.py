@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import Look
+from mtlbench.report.plots.looks import order as places
 
 TITLE = "Cost by number of tasks"
 AXES = (
@@ -22,7 +24,7 @@ AXES = (
 APART = frozenset({"tasks", "data", "steps"})
 
 
-def data(results: Iterable[Aggregate], order: dict[str, int]) -> list[tuple[str, dict[str, Any]]]:
+def data(results: Iterable[Aggregate], order: dict[str, Look]) -> list[tuple[str, dict[str, Any]]]:
     """For each family of studies on two or more numbers of tasks: a name and the curves of its methods."""
     families: dict[str, list[Aggregate]] = defaultdict(list)
     for result in results:
@@ -37,7 +39,7 @@ def data(results: Iterable[Aggregate], order: dict[str, int]) -> list[tuple[str,
     return found
 
 
-def _curves(family: list[Aggregate], order: dict[str, int]) -> list[dict[str, Any]]:
+def _curves(family: list[Aggregate], order: dict[str, Look]) -> list[dict[str, Any]]:
     points: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for result in sorted(family, key=lambda r: r.study.name):
         for line in result.lines:
@@ -47,15 +49,17 @@ def _curves(family: list[Aggregate], order: dict[str, int]) -> list[dict[str, An
                     points[line.label][key].setdefault(len(result.study.tasks), cost.mean)
     return [
         {"label": label, "look": order[label], **{k: sorted(v.items()) for k, v in by_key.items()}}
-        for label, by_key in sorted(points.items(), key=lambda item: order[item[0]])
+        for label, by_key in sorted(points.items(), key=lambda item: (places(order[item[0]]), item[0]))
         if any(len(v) > 1 for v in by_key.values())
     ]
 
 
 def draw(content: dict[str, Any]) -> Figure:
     """Parameters and multiply-adds by number of tasks: counts alone, as times of two studies are not comparable."""
-    made = style.figure(3.2)
-    grid = made.subplots(1, len(AXES))
+    columns = style.across(len(AXES))
+    lines = -(-len(AXES) // columns)
+    made = style.figure(0.9 + 2.3 * lines)
+    grid = made.subplots(lines, columns, squeeze=False).flat
     for axes, (key, name, unit) in zip(grid, AXES, strict=True):
         every = [v for curve in content["curves"] for _, v in curve.get(key, ())]
         scale, prefix = style.prefix(every)
@@ -63,7 +67,7 @@ def draw(content: dict[str, Any]) -> Figure:
             if curve.get(key):
                 tasks, values = zip(*curve[key], strict=True)
                 axes.plot(
-                    tasks, [v / scale for v in values], label=style.shorten(curve["label"]), **style.look(curve["look"])
+                    tasks, [v / scale for v in values], label=style.shorten(curve["label"]), **style.line(curve["look"])
                 )
         axes.set_xlabel("number of tasks")
         axes.set_ylabel(f"{name} ({prefix}{unit})" if prefix or unit else name)

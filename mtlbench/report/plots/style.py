@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from mtlbench.report.plots.looks import INK as INK
 from mtlbench.report.text import SCALES
 
-INK, SOFT, GRID = "#222222", "#666666", "#DDDDDD"
-# Okabe and Ito (2008) without yellow, which is too light for paper; the two anchors are black and grey
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-ANCHORS = ({"color": INK, "marker": "s"}, {"color": "#7F7F7F", "marker": "o"})
-MARKERS = ("^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
+SOFT, GRID = "#666666", "#DDDDDD"
 WIDTH = 7.0  # inches: two columns of a paper
+NARROW = 3.6  # the screen of a phone
 LETTERS = 118  # of a legend's size, in that width
 HUGE = 1e15  # beyond it a number is no measurement, and axes break
 
@@ -62,32 +64,65 @@ RC: dict[str, Any] = {
 }
 
 
-def look(index: int) -> dict[str, Any]:
-    """Colour and marker of a method: 0 and 1 are the anchors, then 66 different pairs."""
-    if index < len(ANCHORS):
-        return dict(ANCHORS[index])
-    place = index - len(ANCHORS)
-    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
-
-
 # markers of one size in points differ much in area: these factors make them look alike
 AREAS = {"*": 2.0, "<": 1.2, ">": 1.2, "^": 1.2, "v": 1.2, "P": 1.4, "X": 1.2, "p": 1.3, "h": 1.3, "d": 1.2, "D": 0.75}
+LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))  # of a method's rows
+FADED = 0.55  # of white in the third row's marker
 
 
-def area(index: int, points: float = 36.0) -> float:
-    """The marker's area for `scatter`, so that all methods look alike in weight."""
-    return points * AREAS.get(look(index)["marker"], 1.0)
+def _fill(look: Sequence[Any]) -> Any:
+    """A method's first row is filled, the others are hollow, but every third one faded."""
+    colour, _, variant = look
+    if not variant:
+        return colour
+    white = FADED if variant % 3 == 2 else 1.0
+    return tuple(part + (1 - part) * white for part in to_rgb(colour))
+
+
+def line(look: Sequence[Any]) -> dict[str, Any]:
+    """Colour, dashes and marker of a method's curve."""
+    colour, marker, variant = look
+    fill = {"markerfacecolor": _fill(look), "markeredgecolor": colour}
+    return {"color": colour, "marker": marker, "linestyle": LINES[variant % len(LINES)], **fill}
+
+
+def dot(look: Sequence[Any], points: float = 36.0) -> dict[str, Any]:
+    """A method's point for `scatter`: the area is such that all markers look alike in weight."""
+    colour, marker, variant = look
+    edge = (colour, 1.2) if variant else ("white", 0.6)
+    return {"marker": marker, "facecolor": _fill(look), "edgecolor": edge[0], "linewidth": edge[1],
+            "s": points * AREAS.get(marker, 1.0)}  # fmt: skip
+
+
+_PHONE: ContextVar[bool] = ContextVar("phone", default=False)
+
+
+@contextmanager
+def phone() -> Iterator[None]:
+    """Figures for a narrow screen: panels stand below each other."""
+    token = _PHONE.set(True)
+    try:
+        yield
+    finally:
+        _PHONE.reset(token)
+
+
+def stacked() -> bool:
+    """Whether the figure is for a narrow screen."""
+    return _PHONE.get()
 
 
 def figure(height: float, width: float = WIDTH) -> Figure:
     """An empty figure, `height` (without the caption's) and `width` in inches."""
-    made = Figure(figsize=(width, height + 0.4), layout="constrained")
+    made = Figure(figsize=(min(width, NARROW) if stacked() else width, height + 0.4), layout="constrained")
     FigureCanvasAgg(made)
     return made
 
 
 def across(panels: int) -> int:
-    """Panels beside each other: three at most, and four as two by two."""
+    """Panels beside each other: three at most, and four as two by two; on a narrow screen one."""
+    if stacked():
+        return 1
     return 2 if panels == 4 else min(panels, 3)
 
 
@@ -96,7 +131,8 @@ def legend(made: Figure, axes: Axes, columns: int = 4) -> None:
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     if unique:
-        columns = next((n for n in range(columns, 1, -1) if breadth(list(unique), n) <= LETTERS), 1)
+        room = LETTERS * made.get_figwidth() / WIDTH
+        columns = next((n for n in range(columns, 1, -1) if breadth(list(unique), n) <= room), 1)
         made.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=columns, handletextpad=0.4)
 
 
@@ -109,14 +145,22 @@ def breadth(labels: Sequence[str], columns: int) -> int:
 
 def caption(made: Figure, title: str, *notes: str) -> None:
     """The title at the left, and below it in small what a reader of the figure alone must know."""
-    height = made.get_figheight()
+    width = made.get_figwidth()
+    heads = textwrap.wrap(title, int(13.5 * width)) if stacked() else [title]
     note = "   ".join(n for n in notes if n)
-    made.text(0.01, 1 - 0.05 / height, title, ha="left", va="top", fontsize=9.5, fontweight="bold", color=INK)
-    if note:
-        made.text(0.01, 1 - 0.23 / height, note, ha="left", va="top", fontsize=7, color=SOFT)
+    said = textwrap.wrap(note, int(20 * width)) if stacked() else [note] * bool(note)
+    above = 0.26 + 0.16 * (len(heads) - 1) + (0.03 + 0.11 * len(said) if said else 0.0)
+    height = made.get_figheight() + max(above - 0.4, 0.0)
+    made.set_figheight(height)
+    made.text(
+        0.01, 1 - 0.05 / height, "\n".join(heads), ha="left", va="top", fontsize=9.5, fontweight="bold", color=INK
+    )
+    if said:
+        top = 0.07 + 0.16 * len(heads)
+        made.text(0.01, 1 - top / height, "\n".join(said), ha="left", va="top", fontsize=7, color=SOFT)
     engine = made.get_layout_engine()
     if engine is not None:
-        engine.set(rect=(0.012, 0, 0.976, 1 - (0.4 if note else 0.26) / height))  # type: ignore[call-arg]
+        engine.set(rect=(0.012, 0, 0.976, 1 - above / height))  # type: ignore[call-arg]
 
 
 def shorten(text: str, limit: int = 40) -> str:
@@ -144,15 +188,18 @@ def pad(axes: Axes, values: Sequence[float], axis: str, share: float = 0.08) -> 
 
 
 def images(made: Figure) -> dict[str, bytes]:
-    """The figure as PNG and SVG, the same bytes for the same figure."""
+    """The figure as PNG and SVG, the same bytes for the same figure; for a narrow screen as SVG alone."""
     png, svg = io.BytesIO(), io.BytesIO()
     engine = made.get_layout_engine()
     if engine is not None:
         engine.execute(made)  # once for both
         made.set_layout_engine("none")
-    made.savefig(png, format="png", metadata={"Software": None})
     made.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return {"png": png.getvalue(), "svg": b"\n".join(line.rstrip() for line in svg.getvalue().split(b"\n"))}
+    text = b"\n".join(line.rstrip() for line in svg.getvalue().split(b"\n"))
+    if stacked():
+        return {"narrow.svg": text}
+    made.savefig(png, format="png", metadata={"Software": None})
+    return {"png": png.getvalue(), "svg": text}
 
 
 def context() -> Any:

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 
 from mtlbench.report.analysis.aggregate import OVERALL, Aggregate, mean
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import Look
 from mtlbench.report.tables.naming import task_name
 
 TITLE = "Transfer: Delta of each method on each task"
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """Methods x tasks; None without a Delta."""
     reference = result.line("independent")
     lines = [x for x in result.lines if x is not reference and any(x.delta_primary.values())]
@@ -50,13 +51,16 @@ def draw(content: dict[str, Any]) -> Figure:
             axes.text(x, y, text, ha="center", va="center", color=ink, fontsize=7.5, fontweight=weight)
     axes.axvline(len(tasks) - 1.5, color="white", linewidth=4)
     axes.set_xticks(range(len(tasks)), [style.shorten(t, 22).replace(" (", "\n(") for t in tasks])
-    axes.set_yticks(range(len(rows)), [style.shorten(row["label"]) for row in rows])
+    if style.stacked():
+        axes.tick_params(axis="x", labelrotation=35)
+    axes.set_yticks(range(len(rows)), [style.shorten(row["label"], 18 if style.stacked() else 40) for row in rows])
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    bar = made.colorbar(picture, ax=axes, shrink=0.9, pad=0.02, extend="both")
-    bar.set_label("Δ (%)")
-    bar.outline.set_visible(False)
+    if not style.stacked():
+        bar = made.colorbar(picture, ax=axes, shrink=0.9, pad=0.02, extend="both")
+        bar.set_label("Δ (%)")
+        bar.outline.set_visible(False)
     said = "bold: differs from single-task, corrected for all that the answer could have said" if bold_matters else ""
     style.caption(made, "Transfer: Δ over single-task by task", content["note"], said)
     return made

@@ -9,13 +9,15 @@ from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import style
+from mtlbench.report.plots.looks import Look
+from mtlbench.report.plots.looks import order as places
 from mtlbench.report.tables.trials import best_so_far, trials
 from mtlbench.report.text import clean
 
 TITLE = "Tuning: best validation score by number of trials"
 
 
-def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
+def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """A curve a method; None where none has two trials."""
     looks = {line.row.method: order[line.label] for line in reversed(result.lines)}
     curves: list[dict[str, Any]] = []
@@ -23,7 +25,7 @@ def data(result: Aggregate, order: dict[str, int]) -> dict[str, Any] | None:
         points = [(i, x) for i, x in enumerate(best_so_far(tried), 1) if style.usable(x)]
         if points and name in looks:
             curves.append({"label": clean(name, 60), "look": looks[name], "points": points})
-    curves.sort(key=lambda c: c["look"])
+    curves.sort(key=lambda c: (places(c["look"]), c["label"]))
     return {"curves": curves} if any(len(c["points"]) > 1 for c in curves) else None
 
 
@@ -37,10 +39,9 @@ def draw(content: dict[str, Any]) -> Figure:
         axes.plot(
             steps,
             scores,
-            drawstyle="steps-post",
             markevery=[chosen],
             label=style.shorten(curve["label"]),
-            **style.look(curve["look"]),
+            **{**style.line(curve["look"]), "drawstyle": "steps-post"},
         )
     axes.set_xlabel("trials")
     axes.set_ylabel("best score, validation")

@@ -1,0 +1,82 @@
+"""Colour and marker of a method: by its name alone, so that it looks the same in every figure of every report.
+
+The built-in methods' are fixed, each with a marker of its own; any other name has the pair that its hash picks among those
+that no built-in has. Rows of one method with other options, and controls, share its colour and marker and are hollow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from mtlbench.report.analysis.aggregate import Aggregate
+
+INK, GREY = "#222222", "#7F7F7F"
+# Okabe and Ito (2008) without yellow, which is too light for paper; the two anchors are black and grey
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
+
+
+class Look(NamedTuple):
+    """A colour, a marker's letter, and whether it is drawn hollow: 0 for the row of the method's own name, then variants."""
+
+    colour: str
+    marker: str
+    variant: int = 0
+
+
+BUILT_IN = {
+    "single-task": Look(INK, "s"),
+    "hard-sharing": Look(GREY, "o"),
+    "adashare": Look("#D55E00", "*"),
+    "cross-stitch": Look("#0072B2", "^"),
+    "nddr": Look("#009E73", "D"),
+    "sluice": Look("#CC79A7", "v"),
+    "mtan": Look("#E69F00", "P"),
+    "den": Look("#56B4E9", "X"),
+    "random-policy": Look("#0072B2", "<"),
+    "shuffled-policy": Look("#CC79A7", ">"),
+    "stochastic-depth": Look("#009E73", "p"),
+    "hard-sharing-wide": Look("#56B4E9", "h"),
+    "single-task-narrow": Look("#E69F00", "d"),
+}
+# for all others; the anchors' markers are theirs alone
+PAIRS = [(c, m) for m in MARKERS[2:] for c in COLOURS if (c, m) not in {x[:2] for x in BUILT_IN.values()}]
+
+
+def look(method: str) -> Look:
+    """The look of a method."""
+    if method in BUILT_IN:
+        return BUILT_IN[method]
+    digest = hashlib.sha256(method.encode("utf-8", "replace")).digest()
+    return Look(*PAIRS[int.from_bytes(digest[:4], "big") % len(PAIRS)])
+
+
+def looks(results: Iterable[Aggregate]) -> dict[str, Look]:
+    """The look of each label: methods whose hashes meet in one report go on to the next free pair, by name."""
+    rows = {x.label: x.row for r in results for x in r.lines}
+    taken: dict[tuple[str, str], str] = {}
+    methods: dict[str, Look] = {}
+    for method in sorted({row.method for row in rows.values()}):
+        found = look(method)
+        start = PAIRS.index(found[:2]) if found[:2] in PAIRS else 0
+        order = [found[:2], *PAIRS[start:], *PAIRS[:start]]
+        pair = next((p for p in order if taken.setdefault(p, method) == method), found[:2])
+        methods[method] = Look(*pair)
+    variants: dict[str, list[str]] = {}
+    for label, row in sorted(rows.items(), key=lambda x: (x[1].role != "study", x[0])):
+        variants.setdefault(row.method, []).append(label)
+    return {
+        label: methods[rows[label].method]._replace(variant=i)
+        for labels in variants.values()
+        for i, label in enumerate(labels)
+    }
+
+
+def order(given: Any) -> tuple[int, str, int]:
+    """Where a look stands in a legend: the anchors first."""
+    colour, marker, variant = given
+    places = [x[:2] for x in BUILT_IN.values()]
+    pair = (colour, marker)
+    return (places.index(pair) if pair in places else len(places), marker, variant)
