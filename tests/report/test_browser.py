@@ -31,7 +31,7 @@ def quiet(browser: Any, root: Path) -> None:
 
 
 HELPERS = """
-window.table = document.querySelector('table');
+window.table = document.querySelector('section.study table');
 window.rows = () => [...table.tBodies[0].rows].filter(row => !row.hidden);
 window.column = i => rows().map(row => row.cells[i].dataset.v ?? row.cells[i].textContent.trim());
 window.press = i => table.querySelectorAll('thead tr:last-child button')[i].click();
@@ -91,10 +91,10 @@ def test_the_overall_delta_is_seen_without_scrolling(browser: Any, written: Repo
 def test_rows_are_filtered(browser: Any, written: Report) -> None:
     index(browser, written.out)
     before = browser.run("column(0)")
-    browser.run("enter(document.querySelector('input[type=search]'), 'ADASHARE')")
+    browser.run("enter(document.querySelector('section.study input[type=search]'), 'ADASHARE')")
     assert [c.split(" ")[0] for c in browser.run("column(0)")] == ["adashare"]
-    assert browser.run("document.querySelector('[role=status]').textContent") == "1 rows"
-    browser.run("enter(document.querySelector('input[type=search]'), '')")
+    assert browser.run("document.querySelector('section.study [role=status]').textContent") == "1 rows"
+    browser.run("enter(document.querySelector('section.study input[type=search]'), '')")
     assert browser.run("column(0)") == before
 
 

@@ -12,7 +12,7 @@ import pytest
 from mtlbench.report.analysis.overview import overview
 from mtlbench.report.analysis.statistics import holm
 from mtlbench.report.page.answers import ONE_SEED
-from mtlbench.report.page.overall import known, unknown
+from mtlbench.report.page.overall import headline, known, unknown
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.report import read
 from mtlbench.report.tables.formats import BETTER, WORSE, to_latex, to_markdown
@@ -54,6 +54,7 @@ def test_one_seed_is_the_headline(synthetic: ModuleType, tmp_path: Path) -> None
             synthetic.run(tmp_path, method, 0, dataset, per_image=False, curve=1)
     found = read(tmp_path).overview
     assert known(found) == [ONE_SEED]
+    assert headline(found) == ONE_SEED
     assert any("with one seed there is no interval and no test" in s for s in unknown(found))
     assert not any(cell.sign for _, cells in overview_table(found).rows for cell in cells)
 
@@ -94,6 +95,8 @@ def test_a_win_over_short_hard_sharing_alone_is_no_answer(template: ReportedRun)
     won = overview([with_controls(template, 1.1, 1.05, 1.04)])
     assert known(won)[0].startswith("Better than hard sharing: search in ")
     assert "at equal training" in known(won)[0]
+    assert headline(won).startswith("Better than hard sharing: search; worse than hard sharing: alone.")
+    assert "search" not in headline(lost)
 
 
 def test_pages_of_equal_methods_say_something_false_in_five_of_a_hundred(template: ReportedRun) -> None:

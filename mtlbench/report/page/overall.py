@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mtlbench.report.analysis.aggregate import Aggregate, Line
@@ -12,9 +13,24 @@ from mtlbench.report.analysis.statistics import Paired
 from mtlbench.report.page.answers import ONE_SEED, difference_unit, training
 from mtlbench.report.tables.comparisons import p_text
 from mtlbench.report.tables.header import title
-from mtlbench.report.text import number
+from mtlbench.report.text import clean, number
 
 SHOWN = 6  # differences named in one sentence
+
+
+def headline(overview: Overview) -> str:
+    """The page's answer in one line: in how many studies which method differs from hard sharing."""
+    told = []
+    for word, sign in (("Better", 1), ("worse" if overview.real(1) else "Worse", -1)):
+        studies: dict[str, set[str]] = defaultdict(set)
+        for result, line, _ in overview.real(sign):
+            studies[line.row.method].add(result.study.name)
+        counted = sorted(((len(v), k) for k, v in studies.items()), key=lambda x: (-x[0], x[1]))
+        of = len(overview.ranked)
+        shown = [clean(name, 60) + (f" in {n} of {of} studies" if of > 1 else "") for n, name in counted[:SHOWN]]
+        if shown:
+            told.append(f"{word} than hard sharing: {', '.join(shown)}")
+    return f"{'; '.join(told)}." if told else known(overview)[0]
 
 
 def known(overview: Overview) -> list[str]:

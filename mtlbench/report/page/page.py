@@ -18,12 +18,17 @@ from markupsafe import Markup
 from mtlbench.report.analysis.aggregate import Aggregate, Line
 from mtlbench.report.analysis.merit import apart, chosen, costs, merit, ranked, shown
 from mtlbench.report.page.answers import QUESTION, answer
+from mtlbench.report.page.overall import headline, known, unknown
+from mtlbench.report.page.panel import panel
 from mtlbench.report.page.rows import row_file, row_view
+from mtlbench.report.plots.looks import Look
+from mtlbench.report.plots.looks import looks as all_looks
 from mtlbench.report.tables.comparisons import rank_table
 from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table, spans
 from mtlbench.report.tables.header import header, title
 from mtlbench.report.tables.naming import label
-from mtlbench.report.text import clean, seen
+from mtlbench.report.tables.overview import effects_table, overview_table
+from mtlbench.report.text import as_float, clean, number, seen
 
 if TYPE_CHECKING:
     from mtlbench.report.analysis.ranking import Ranking
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from mtlbench.report.plots.figures import Figure
     from mtlbench.report.report import Report
 
-INLINE = 6 * 2**20  # bytes of figures inside the page; those beyond are linked, so that a large page opens at once
+INLINE = 3 * 2**19  # bytes of figures inside the page; those beyond are linked, so that a large page opens at once
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -47,7 +52,8 @@ def environment() -> jinja2.Environment:
 @cache
 def assets() -> Mapping[str, Any]:
     """Style and script as they stand in the page; only a script of this hash may run."""
-    css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    css, js, panels = ((TEMPLATES / n).read_text(encoding="utf-8") for n in ("style.css", "script.js", "panel.js"))
+    js += panels
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     return {"css": Markup(css), "js": Markup(js), "hash": digest}
 
@@ -60,12 +66,14 @@ def write(
     rankings: Iterable[Ranking],
 ) -> None:
     """Write index.html and the pages of the rows."""
-    pictures = _pictures(disk, figures)
-    studies = [_study(r, tables[r.study.name], pictures.get(r.study.name, [])) for r in report.aggregates]
-    ranks = [_ranking(r, pictures.get("", [])) for r in rankings]
+    pictures, looks = _pictures(disk, figures), all_looks(report.aggregates)
+    studies = [_study(r, tables[r.study.name], pictures.get(r.study.name, []), looks) for r in report.aggregates]
+    across = [_across(r.name, r.title, rank_table(r.ranks), pictures.get("", [])) for r in rankings]
+    across += [_across(r.name, r.title, effects_table(r), []) for r in report.overview.over]
     count = len(report.runs)
     counts = f"{count:,} run{'' if count == 1 else 's'} in {len(studies)} stud{'y' if len(studies) == 1 else 'ies'}"
-    content = {"studies": studies, "rankings": ranks, "warnings": report.warnings, "counts": counts}
+    content = {"studies": studies, "across": across, "warnings": report.warnings, "counts": counts}
+    content |= _first_screen(report) | {"jumps": [(x["title"], x["id"]) for x in (*across, *studies)]}
     page = environment().get_template("index.html")
     disk.put("index.html", page.render(title="mtlbench report", question=QUESTION, assets=assets(), **content))
     row = environment().get_template("row.html")
@@ -85,12 +93,36 @@ def _pictures(disk: Disk, figures: Iterable[Figure]) -> dict[str, list[dict[str,
         room -= len(data)
         source = f"data:image/svg+xml;base64,{data}" if room >= 0 else f"figures/{figure.name}.svg"
         found.setdefault(figure.study, []).append(
-            {"name": figure.name, "src": source, "alt": figure.alt, "wide": figure.wide}
+            {
+                "name": figure.name,
+                "src": source,
+                "alt": figure.alt,
+                "wide": figure.wide,
+                "narrow": "" if figure.wide else f"figures/{figure.name}.narrow.svg",
+            }
         )
     return found
 
 
-def _study(result: Aggregate, tables: Sequence[Table], figures: list[dict[str, Any]]) -> dict[str, Any]:
+def _first_screen(report: Report) -> dict[str, Any]:
+    """One table over all studies, what is known, and what is not."""
+    whole = report.overview
+    content: dict[str, Any] = {
+        "headline": headline(whole),
+        "known": known(whole),
+        "unknown": unknown(whole),
+        "overview": None,
+    }
+    if whole.labels:
+        table = overview_table(whole)
+        files = [("CSV", "tables/overview.csv"), ("LaTeX", "tables/overview.tex"), ("Markdown", "tables/overview.md")]
+        content["overview"] = {**view(table, "t-overview", {}, {}), "files": files}
+    return content
+
+
+def _study(
+    result: Aggregate, tables: Sequence[Table], figures: list[dict[str, Any]], looks: dict[str, Look]
+) -> dict[str, Any]:
     study = result.study
     links = {label(x): f"runs/{row_file(study, x.row)}" for x in result.lines}
     links |= {x.label: f"runs/{row_file(study, x.row)}" for x in result.lines}
@@ -102,6 +134,8 @@ def _study(result: Aggregate, tables: Sequence[Table], figures: list[dict[str, A
         "title": title(study),
         "answer": answer(result),
         "facts": header(result),
+        "how": _how(result),
+        "panel": panel(result, looks),
         "tables": views,
         "figures": figures,
         "seeds": len(study.seeds),
@@ -136,10 +170,23 @@ def _cost(line: Line, name: str, unit: float) -> float | None:
     return cost.mean / unit if cost is not None and cost.n else None
 
 
-def _ranking(ranking: Ranking, figures: list[dict[str, Any]]) -> dict[str, Any]:
-    table = view(rank_table(ranking.ranks), f"t-{ranking.name}", {}, {})
-    own = [f for f in figures if f["name"] == ranking.name]
-    return {"title": ranking.title, "table": table, "figures": own}
+def _how(result: Aggregate) -> str:
+    """The facts of a study in one line."""
+    config, seeds = result.study.config, len(result.study.seeds)
+    steps = as_float(config.get("steps"))
+    told = ["one seed" if seeds == 1 else f"{seeds} seeds", f"{number(steps, 0)} steps" if steps else "unknown steps"]
+    told += [
+        f"{name} {clean(config[name], 30)}"
+        for name in ("budget", "preset", "backbone", "selection")
+        if config.get(name)
+    ]
+    return ", ".join(told)
+
+
+def _across(name: str, heading: str, table: Table, figures: list[dict[str, Any]]) -> dict[str, Any]:
+    """A table over several studies, with its figure."""
+    shown = view(table, f"t-{name}", {}, {})
+    return {"id": name, "title": heading, "table": shown, "figures": [f for f in figures if f["name"] == name]}
 
 
 def view(table: Table, name: str, links: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:

@@ -165,6 +165,7 @@ def caption(made: Figure, title: str, *notes: str) -> None:
 
 def shorten(text: str, limit: int = 40) -> str:
     """A label that fits a figure."""
+    limit = min(limit, 22) if stacked() else limit
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
