@@ -48,7 +48,14 @@ KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critica
 @cache
 def _source(kind: str) -> str:
     """A digest of the code that draws it: a figure whose drawing changed is drawn again."""
-    files = (KINDS[kind].__file__, style.__file__, looks.__file__, sample_sheets.__file__, pictures.__file__)
+    files = (
+        KINDS[kind].__file__,
+        style.__file__,
+        looks.__file__,
+        looks.TABLE,
+        sample_sheets.__file__,
+        pictures.__file__,
+    )
     return hashlib.sha256(b"".join(Path(str(f)).read_bytes() for f in files)).hexdigest()
 
 

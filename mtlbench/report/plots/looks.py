@@ -1,13 +1,16 @@
 """Colour and marker of a method: by its name alone, so that it looks the same in every figure of every report.
 
-The built-in methods' are fixed, each with a marker of its own; any other name has the pair that its hash picks among those
-that no built-in has. Rows of one method with other options, and controls, share its colour and marker and are hollow.
+The built-in methods' are fixed in looks.json (the harness names no method), each with a marker of its own; any other name
+has the pair that its hash picks among those that no built-in has. Rows of one method with other options, and controls,
+share its colour and marker and are hollow.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mtlbench.report.analysis.aggregate import Aggregate
@@ -26,21 +29,8 @@ class Look(NamedTuple):
     variant: int = 0
 
 
-BUILT_IN = {
-    "single-task": Look(INK, "s"),
-    "hard-sharing": Look(GREY, "o"),
-    "adashare": Look("#D55E00", "*"),
-    "cross-stitch": Look("#0072B2", "^"),
-    "nddr": Look("#009E73", "D"),
-    "sluice": Look("#CC79A7", "v"),
-    "mtan": Look("#E69F00", "P"),
-    "den": Look("#56B4E9", "X"),
-    "random-policy": Look("#0072B2", "<"),
-    "shuffled-policy": Look("#CC79A7", ">"),
-    "stochastic-depth": Look("#009E73", "p"),
-    "hard-sharing-wide": Look("#56B4E9", "h"),
-    "single-task-narrow": Look("#E69F00", "d"),
-}
+TABLE = Path(__file__).with_name("looks.json")
+BUILT_IN = {name: Look(*pair) for name, pair in json.loads(TABLE.read_text(encoding="utf-8")).items()}
 # for all others; the anchors' markers are theirs alone
 PAIRS = [(c, m) for m in MARKERS[2:] for c in COLOURS if (c, m) not in {x[:2] for x in BUILT_IN.values()}]
 
