@@ -57,6 +57,14 @@ def whole(text: str, what: str = "argument") -> str:
     return text
 
 
+def device(text: str) -> str:
+    """A device as it is called here: auto, cpu, cuda or cuda:N; `gpu` is CUDA's. ConfigError for any other."""
+    match = re.fullmatch(r"(auto|cpu)|(?:cuda|gpu)(:[0-9]{1,3})?", text.strip().lower(), re.ASCII)
+    if match is None:
+        raise ConfigError(f"device is '{short(text)}' (allowed: auto, cpu, cuda, or cuda:1 for the second of several)")
+    return match[1] or f"cuda{match[2] or ''}"
+
+
 def bounded(what: str, value: float, least: float, most: float) -> None:
     """ConfigError where a number is not between two others (and so where it is not a number)."""
     if not least <= value <= most:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtlbench import given
 from mtlbench.cli.network import Plugins
 from mtlbench.errors import ConfigError
 from mtlbench.given import path, spec
@@ -31,7 +32,9 @@ def latency(
     folder = Path(path(results, "RESULTS"))
     if not (folder / "records").is_dir():
         raise ConfigError(f"'{results}' is not a results folder (it has no records)")
-    _available(device)
+    from mtlbench.study.study import available
+
+    device = available(given.device(device))
     from mtlbench.deployed.latency import measurable
 
     folders = measurable(folder)
@@ -39,16 +42,6 @@ def latency(
         raise ConfigError(f"'{results}' has no finished run with a network")
     rows = side_by_side(folders, [spec(p) for p in plugin or ()], device, threads)
     return 0 if all(row.line for row in rows) else 1
-
-
-def _available(device: str) -> None:
-    import torch
-
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
-        raise ConfigError(f"device is '{device}' (allowed: cpu, cuda, cuda:NUMBER)")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device '{device}' is not available here (allowed: cpu)")
 
 
 def side_by_side(folders: Sequence[Path], own: Sequence[str], device: str, threads: int) -> list[Row]:

@@ -64,7 +64,9 @@ def run(
     threads: Annotated[
         Text, typer.Option(metavar="N", help="Threads of each; the cores are shared out by default.")
     ] = None,
-    device: Annotated[Text, typer.Option(metavar="KIND", help="auto, cpu or cuda.")] = None,
+    device: Annotated[
+        Text, typer.Option(metavar="KIND", help="auto, cpu, cuda, or cuda:1 for the second of several.")
+    ] = None,
     precision: Annotated[Text, typer.Option(metavar="KIND", help="fp32 or bf16.")] = None,
     pretrained: Annotated[
         Text, typer.Option(metavar="FILE", help="Start from ImageNet's weights, or from those in FILE.")
@@ -232,7 +234,7 @@ def show_plan(study: Study) -> int:
 def _row(request: Request, plan: Preview, speeds: dict[tuple[str, str, str], float]) -> tuple[Any, ...]:
     config = request.config
     phases = " ".join(f"{p.name}:{p.steps}" for p in plan.phases)
-    speed = speeds.get((config.method, config.dataset, request.device))
+    speed = speeds.get((config.method, config.dataset, request.device.split(":")[0]))
     seconds = "" if speed is None else f"{speed * plan.steps:.0f}"
     return config.method, config.seed, config.role, phases, plan.steps, plan.status, seconds
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mtlbench.config import Preset, RunConfig, parse
 from mtlbench.errors import ConfigError, short, unknown
-from mtlbench.given import DIGITS, parse_yaml, path, read_yaml, spec
+from mtlbench.given import DIGITS, device, parse_yaml, path, read_yaml, spec
 
 FIXED = ("method", "options", "dataset", "data", "tasks", "preset", "seed", "role", "pretrained")
 """Keys of RunConfig that are decided by other settings; the rest can be set as `run.key`."""
@@ -36,7 +36,7 @@ class Settings(BaseModel):
     set: dict[str, dict[str, Any]] = {}
     run: dict[str, Any] = {}
     pretrained: str | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     workers: int | None = Field(None, ge=1, le=1024)
     threads: int | None = Field(None, ge=1, le=1024)
     out: str = "results"
@@ -94,6 +94,8 @@ def _listed(key: str, value: Any) -> Any:
         value = tuple(part.strip() for part in value.split(",") if part.strip())
     if key == "image_size" and isinstance(value, int | list | tuple):
         return "x".join(map(str, value if isinstance(value, list | tuple) else [value]))
+    if key == "device" and isinstance(value, str):
+        return device(value)
     if key in PATHS and isinstance(value, str):
         return value if (key, value) == ("pretrained", "imagenet") else path(value, key)
     if key in SPECS:

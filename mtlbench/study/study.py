@@ -59,10 +59,12 @@ def resolve(settings: Settings, command: str = "") -> Study:
     preset = _preset(kind, settings.preset)
     given = {**preset.get("data", {}), **_given(kind, settings)}
     data = parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json")
+    device = available(settings.device)
+    pretrained, weights = _pretrained(settings.pretrained)
+    _before_data(settings, kind, chosen, preset, weights)
     dataset = _open(settings, data)
     if hasattr(dataset, "preset"):
         preset = dataset.preset(settings.preset)
-    pretrained, weights = _pretrained(settings.pretrained)
     base = {
         "steps": STEPS[settings.preset],
         **{k: v for k, v in preset.items() if k != "data"},
@@ -74,11 +76,29 @@ def resolve(settings: Settings, command: str = "") -> Study:
         "pretrained": pretrained,
     }
     shared: RunConfig = parse(RunConfig, {**base, "method": "any"}, "the study")
-    check_backbone(shared.backbone)
     _check_weights(shared)
-    study = Study(settings, chosen, base, dataset, _device(settings.device), weights, command)
+    study = Study(settings, chosen, base, dataset, device, weights, command)
     runs(study)  # every method's options are right, too
     return study
+
+
+def _before_data(
+    settings: Settings, kind: type[Dataset], chosen: Sequence[Entry], preset: Mapping[str, Any], weights: str | None
+) -> None:
+    """Find what is wrong with the options before a data set is read or rendered, which may take minutes."""
+    tasks = settings.tasks or ("any",)
+    values = {"steps": STEPS[settings.preset], **preset, **settings.run, "method": "any", "tasks": tasks}
+    values.pop("data", None)
+    shared: RunConfig = parse(RunConfig, values, "the study")
+    check_backbone(shared.backbone)
+    if weights is not None:
+        from mtlbench.backbones.build import pretrained_weights
+
+        pretrained_weights(shared.backbone, weights)
+    for e in chosen:
+        if e.cls is not None and e.name in settings.set:
+            defaults = e.cls.defaults(settings.preset, kind.name, settings.tasks or ())
+            parse(e.cls.Options, {**defaults, **settings.set[e.name]}, f"method {e.name}")
 
 
 def _check_weights(config: RunConfig) -> None:
@@ -186,9 +206,8 @@ def _preset(dataset: type[Dataset], name: str) -> Mapping[str, Any]:
 
 
 def check_backbone(name: str) -> None:
-    """UnknownName for a backbone nobody registered."""
-    if ":" not in name and name not in plugins.names("backbones"):
-        raise unknown("backbone", name, plugins.names("backbones"))
+    """UnknownName for a backbone nobody registered, PluginError for one that cannot be imported."""
+    plugins.load("backbones", name)
 
 
 def _pretrained(given: str | None) -> tuple[str | None, str | None]:
@@ -201,12 +220,16 @@ def _pretrained(given: str | None) -> tuple[str | None, str | None]:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16], str(path)
 
 
-def _device(given: str) -> str:
+def available(given: str) -> str:
+    """The device that `given` means on this machine (auto: CUDA where there is any); ConfigError where it is not there."""
     import torch
 
-    if given == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device 'cuda' is not available here (allowed: auto, cpu)")
-    return "cuda" if given != "cpu" and torch.cuda.is_available() else "cpu"
+    kind, _, index = given.partition(":")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and there <= int(index or 0):
+        allowed = ", ".join(["auto", "cpu", *(["cuda"] if there else []), *(f"cuda:{n}" for n in range(there))])
+        raise ConfigError(f"device '{given}' is not available here (allowed: {allowed})")
+    return given if kind == "cuda" else "cuda" if given == "auto" and there else "cpu"
 
 
 def runs(study: Study, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> list[Request]:

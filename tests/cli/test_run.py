@@ -23,7 +23,7 @@ WRONG = [
     (["run", *ONE, "--backbone", "resnet19"], "unknown backbone 'resnet19'; did you mean 'resnet18'?"),
     (["run", *ONE, "--selection", "bestval"], "'bestval'; did you mean 'best-val'?"),
     (["run", *ONE, "--precision", "fp16"], "'fp16'; did you mean 'bf16'?"),
-    (["run", *ONE, "--device", "tpu"], "unknown device of the study 'tpu'"),
+    (["run", *ONE, "--device", "tpu"], "device is 'tpu' (allowed: auto, cpu, cuda, or cuda:1"),
     (["run", *ONE, "--steps", "0"], "'steps' is '0': Input should be greater than 0"),
     (["run", *ONE, "--steps", "many"], "'steps' is 'many': Input should be a valid integer"),
     (["run", *ONE, "--width", "-1"], "'width' is '-1'"),
@@ -140,3 +140,54 @@ def test_on_a_full_disk_the_first_error_and_the_folder_are_told(capsys, tmp_path
     folder = next((tmp_path / "results" / "records").glob("hard-sharing-*"))
     place = folder.relative_to(tmp_path)
     assert f"failed: hard-sharing seed 0: cannot write the record in '{place}': File too large ({place})" in out
+
+
+UNOPENED = """
+from pathlib import Path
+from docs_example import Discs
+
+class Unopened(Discs):
+    name = "unopened"
+
+    def __init__(self, options, root, tasks):
+        Path("opened").touch()
+        super().__init__(options, root, tasks)
+"""
+EARLY = [
+    (["--set", "branches.privat=1"], "'privat'; did you mean 'private'?"),
+    (["--set", "branches.private=x"], "'private' is 'x'"),
+    (["--set", "unopened.image=1"], "unknown option of data set unopened 'image'; did you mean 'images'?"),
+    (["--set", "unopened.val_fraction=nan"], "'val_fraction' is 'nan'"),
+    (["--set", "unopenedd.images=1"], "unknown owner in --set 'unopenedd'; did you mean 'unopened'?"),
+    (["--set", "run.lr=x"], "'lr' is 'x'"),
+    (["--set", "run.lr=inf"], "'lr' is 'inf': Input should be less"),
+    (["--set", "run.stepz=1"], "unknown option of run 'stepz'; did you mean 'steps'?"),
+    (["--steps", "0"], "'steps' is '0'"),
+    (["--width", "9"], "'width' is '9'"),
+    (["--backbone", "resnet19"], "unknown backbone 'resnet19'; did you mean 'resnet18'?"),
+    (["--backbone", "gone.py:Net"], "no file 'gone.py'"),
+    (["--backbone", "broken.py:Net"], "cannot import 'broken.py': ZeroDivisionError"),
+    (["--preset", "papier"], "unknown preset of the study 'papier'"),
+    (["--pretrained", "broken.py"], "cannot read weights file 'broken.py'"),
+    (["--device", "mps"], "device is 'mps' (allowed: auto, cpu, cuda, or cuda:1 for the second of several)"),
+    (["--device", "cuda:999"], "device 'cuda:999' is not available here (allowed: auto, cpu"),
+    (["--device", "gpu:99"], "device 'cuda:99' is not available here (allowed: auto, cpu"),
+    (["--workers", "0"], "'workers' is '0'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), EARLY, ids=[" ".join(a) for a, _ in EARLY])
+def test_a_wrong_option_is_named_before_the_data_are_opened(capsys, tmp_path, monkeypatch, arguments, message):
+    example = (ROOT / "docs/examples/my_dataset.py").read_text()
+    (tmp_path / "mine.py").write_text(UNOPENED.replace("from docs_example import Discs\n", example))
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    command = ["run", "--methods", f"hard-sharing,{BRANCHES}", "--dataset", "mine.py:Unopened"]
+    assert message in refused(capsys, *command, *arguments, "--dry-run")
+    assert not (tmp_path / "opened").exists()
+
+
+def test_without_a_wrong_option_it_is_opened(capsys, tmp_path):
+    example = (ROOT / "docs/examples/my_dataset.py").read_text()
+    (tmp_path / "right.py").write_text(UNOPENED.replace("from docs_example import Discs\n", example))
+    assert run(capsys, "run", "--methods", "hard-sharing", "--dataset", "right.py:Unopened", "--dry-run")[0] == 0
+    assert (tmp_path / "opened").exists()

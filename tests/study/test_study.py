@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 from mtlbench.errors import ConfigError, MtlbenchError, PluginError, UnknownName
 from mtlbench.runs import runner
@@ -202,8 +204,8 @@ def test_wrong_settings_are_refused_before_anything_runs(flags, message):
 
 def test_pretrained_is_named_by_its_content_not_its_path(tmp_path):
     configs = []
-    for name in ("a.pth", "b.pth"):
-        (tmp_path / name).write_bytes(b"the same weights")
+    for name in ("a.safetensors", "b.safetensors"):
+        safetensors.torch.save_file({"the same": torch.zeros(1)}, tmp_path / name)
         (request,) = study.runs(make(methods="hard-sharing", pretrained=str(tmp_path / name)))
         assert request.weights == str(tmp_path / name)
         configs.append(request.config)
@@ -358,3 +360,21 @@ def test_wrong_weights_and_bounds_are_refused_in_one_line(flags, message):
     with pytest.raises(MtlbenchError) as caught:
         make(**{**flags, "set": ["discs.images=24", *flags.get("set", ())]})
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "expected"),
+    [
+        ("auto", 0, "cpu"), ("auto", 2, "cuda"), ("cpu", 2, "cpu"), ("cuda", 1, "cuda"), ("gpu", 1, "cuda"),
+        ("GPU:1", 2, "cuda:1"), ("cuda:1", 2, "cuda:1"), ("cuda:1", 1, None), ("cuda", 0, None), ("cuda:-1", 2, None),
+        ("cuda:", 2, None), ("cuda:" + "9" * 5000, 2, None), ("mps", 2, None), ("cpu:0", 0, None), ("", 0, None),
+    ],
+)  # fmt: skip
+def test_a_device_is_one_that_is_there(monkeypatch, given, count, expected):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    if expected is None:
+        with pytest.raises(ConfigError, match=r"^device (is )?'.*\(allowed: auto, cpu"):
+            study.available(gather({"device": given}).device)
+    else:
+        assert study.available(gather({"device": given}).device) == expected
