@@ -16,7 +16,8 @@ from pydantic import Field
 from mtlbench.data.augment import Augmentation, Zoom, augment, fits_crop
 from mtlbench.data.base import Batch, DataOptions
 from mtlbench.data.disk.cache import Column
-from mtlbench.data.disk.files import Array, bad, folder, inside, lines, photo, require
+from mtlbench.data.disk.files import Array, bad, folder, inside, lines, require
+from mtlbench.data.disk.images import SUFFIXES, photo
 from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column, unpack_images
 from mtlbench.data.published import experiment
 from mtlbench.errors import DataError
@@ -25,7 +26,6 @@ from mtlbench.tasks import Task, select_tasks
 EXPECTED = "<domain>_train.txt and <domain>_test.txt of lines 'path label', or <domain>/<class>/<image>"
 SPLITS = ("train", "test")
 HELD = 5  # without lists, every fifth image of a class is for testing
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MAX_CLASSES = 10_000
 
 

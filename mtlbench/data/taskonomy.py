@@ -22,7 +22,8 @@ from mtlbench.data.disk.dense import (
     pack_classes,
     unpack_classes,
 )
-from mtlbench.data.disk.files import Array, bad, folder, label_image, photo
+from mtlbench.data.disk.files import Array, bad, folder
+from mtlbench.data.disk.images import label_image, photo
 from mtlbench.data.disk.layouts import Parts, Paths, listed
 from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, unpack_images

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from mtlbench.data.base import Dataset
+from mtlbench.data.disk.images import photo
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import ConfigError, DataError
 from mtlbench.tasks import Task
@@ -41,19 +39,11 @@ def draw(deployed: DeployedNetwork, kind: type[Dataset], image: Path, out: Path)
 
 def read(path: Path, height: int, width: int) -> Array:
     """An image file's middle in the wanted proportions, as RGB (height, width, 3) uint8."""
-    from PIL import ImageOps
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(ImageOps.fit(upright.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise DataError(f"the image '{path}' is too large (allowed: up to {Image.MAX_IMAGE_PIXELS:,} pixels)") from None
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:  # as Pillow's readers raise
-        raise DataError(f"cannot read the image '{path}': {' '.join(str(error).split())}") from error
+        whole = Image.fromarray(photo(path))
+    except DataError as error:
+        raise DataError(f"cannot read the image {error}") from error
+    return np.asarray(ImageOps.fit(whole, (width, height), Image.Resampling.BILINEAR))
 
 
 def normalised(pixels: Array, kind: type[Dataset]) -> Tensor:

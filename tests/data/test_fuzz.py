@@ -18,7 +18,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from mtlbench.data import domains, text
-from mtlbench.data.disk.files import FORMATS, array, label_image, photo
+from mtlbench.data.disk.files import array
+from mtlbench.data.disk.images import FORMATS, label_image, photo
 from mtlbench.data.disk.layouts import listed
 from mtlbench.data.disk.matlab5 import variable
 from mtlbench.data.disk.nyuv2_matlab import MATLAB, matlab

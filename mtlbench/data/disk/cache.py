@@ -26,7 +26,7 @@ from mtlbench.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 2  # of what is stored: a new number rebuilds every cache
+VERSION = 3  # of what is stored: a new number rebuilds every cache
 BLOCK = 1 << 20
 BLOCKS = 64  # of a file, spread over it, are checked when it is opened: a small file wholly
 AHEAD = 64  # items decoded and not yet written, at most

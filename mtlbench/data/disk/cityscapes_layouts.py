@@ -18,7 +18,8 @@ from mtlbench.data.disk.dense import (
     unpack_classes,
     unpack_reals,
 )
-from mtlbench.data.disk.files import Array, array, bad, label_image, photo
+from mtlbench.data.disk.files import Array, array, bad
+from mtlbench.data.disk.images import label_image, photo
 from mtlbench.data.disk.layouts import listed, numbered_folders
 from mtlbench.data.disk.resize import nearest
 from mtlbench.data.disk.source import Source

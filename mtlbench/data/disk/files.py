@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import numpy as np
-from PIL import Image
 
 from mtlbench.errors import DataError, one_line
 
@@ -22,7 +21,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _PARSING = threading.Lock()  # numpy parses headers by `ast`, which can fail where threads switch inside it (gh-106905)
 MAX_PIXELS = 1 << 26
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 MAX_TEXT = 1 << 28  # bytes of a list
 MAX_LINE = 1 << 24
 MAX_PATH = 1024
@@ -64,7 +62,8 @@ def require(path: Path, expected: str) -> Path:
     return path
 
 
-def _open(path: Path, expected: str) -> IO[bytes]:
+def opened(path: Path, expected: str) -> IO[bytes]:
+    """A file's bytes, to be read."""
     try:
         return require(path, expected).open("rb")
     except OSError as error:
@@ -73,7 +72,7 @@ def _open(path: Path, expected: str) -> IO[bytes]:
 
 def contents(path: Path, most: int, expected: str) -> bytes:
     """A whole file of at most so many bytes."""
-    with _open(path, expected) as file:
+    with opened(path, expected) as file:
         data = file.read(most + 1)
     if len(data) > most:
         bad(path, f"more than {most} bytes", expected)
@@ -102,46 +101,11 @@ def groups(path: Path, content: Any, key: str, width: int) -> list[list[Any]]:
     return rows
 
 
-def photo(path: Path, size: tuple[int, int] | None = None) -> Array:
-    """A picture as RGB: uint8 (H, W, 3)."""
-    return _decode(path, size, None)
-
-
-def label_image(path: Path, modes: Sequence[str], size: tuple[int, int] | None = None) -> Array:
-    """A picture's own values, unconverted; its mode has to be one of PIL's `modes`."""
-    return _decode(path, size, modes)
-
-
-def _decode(path: Path, size: tuple[int, int] | None, modes: Sequence[str] | None) -> Array:
-    what = f"a {'x'.join(map(str, size))} image (height x width)" if size else "an image"
-    with _open(path, what) as file:
-        try:
-            with Image.open(file, formats=FORMATS) as picture:
-                _check_picture(path, picture, size, modes, what)
-                return np.array(picture.convert("RGB") if modes is None else picture)
-        except DataError:
-            raise
-        except Exception as error:  # the bytes may be anything, and PIL raises of every kind
-            raise DataError(f"'{path}': no readable image, {_short(error)} (expected: {what})") from error
-
-
-def _check_picture(
-    path: Path, picture: Image.Image, size: tuple[int, int] | None, modes: Sequence[str] | None, what: str
-) -> None:
-    given = f"{picture.height}x{picture.width} (mode {picture.mode})"
-    if size is not None and (picture.height, picture.width) != size:
-        bad(path, given, what)
-    if picture.height * picture.width > MAX_PIXELS:
-        bad(path, given, f"at most {MAX_PIXELS} pixels")
-    if modes is not None and picture.mode not in modes:
-        bad(path, given, f"mode {' or '.join(modes)}")
-
-
 def array(path: Path, kinds: str, *shapes: tuple[int | None, ...]) -> Array:
     """A .npy file's array: its dtype's kind is one of `kinds`, its shape one of `shapes` (None: any length)."""
     wanted = " or ".join("x".join("?" if n is None else str(n) for n in shape) for shape in shapes)
     what = f"a {wanted} .npy array of {' or '.join(_KINDS[k] for k in kinds)} numbers"
-    with _open(path, what) as file:
+    with opened(path, what) as file:
         try:
             header = _npy_header(file)
             start = file.tell()
@@ -209,7 +173,7 @@ def hdf5(path: Path, expected: str) -> Iterator[Any]:
 
 def lines(path: Path, expected: str, keep_ends: bool = False) -> Iterator[str]:
     """A text file's lines as they are read; bytes that are not UTF-8 become replacement characters, null bytes errors."""
-    with _open(path, expected) as file:
+    with opened(path, expected) as file:
         while raw := file.readline(MAX_LINE + 1):
             if len(raw) > MAX_LINE:
                 bad(path, f"a line of more than {MAX_LINE} bytes", expected)

@@ -22,7 +22,8 @@ from mtlbench.data.disk.dense import (
     unpack_reals,
     unpack_unit_normals,
 )
-from mtlbench.data.disk.files import Array, array, label_image, photo
+from mtlbench.data.disk.files import Array, array
+from mtlbench.data.disk.images import label_image, photo
 from mtlbench.data.disk.layouts import listed, numbered_folders
 from mtlbench.data.disk.nyuv2_matlab import MATLAB, matlab
 from mtlbench.data.disk.source import Source
