@@ -1,0 +1,58 @@
+"""Soft sharing by distance (Duong, Cohn, Bird and Cook, ACL 2015): T networks, and a penalty on how far their weights lie
+apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mtlbench.backbones import Build
+from mtlbench.method import Method, Options
+from mtlbench.tasks import Task
+
+
+class DistancePenaltyOptions(Options):
+    """How strongly the networks are held together."""
+
+    distance: float = Field(
+        0.01,
+        ge=0,
+        description="The weight of the squared distance of two backbones' weights, averaged over pairs of tasks.",
+    )
+
+
+class DistancePenalty(Method):
+    """T networks that start equal; `lambda * mean over pairs of || W_i - W_j ||^2` over their backbones joins the loss."""
+
+    name = "soft-sharing"
+    Options = DistancePenaltyOptions
+    options: DistancePenaltyOptions
+
+    def __init__(self, options: DistancePenaltyOptions, build: Build, tasks: Sequence[Task]) -> None:
+        super().__init__(options, build, tasks)
+        backbones = {t.name: build.backbone() for t in tasks}
+        self.backbones = nn.ModuleDict(backbones)
+        self.heads = nn.ModuleDict({t.name: build.head(t, backbones[t.name].channels[-1]) for t in tasks})
+
+    def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
+        return {t: self.heads[t](self.backbones[t](x)) for t in tasks}
+
+    def loss(self, losses: Mapping[str, Tensor]) -> Tensor:
+        total = super().loss(losses)
+        if self.options.distance == 0 or len(self.tasks) == 1:
+            return total
+        return total + self.options.distance * self.distance()
+
+    def distance(self) -> Tensor:
+        """The squared distance of two backbones' weights, averaged over the pairs."""
+        count = len(self.tasks)
+        columns = zip(*(b.parameters() for b in self.backbones.values()), strict=True)
+        # Over all ordered pairs the squared distances sum to 2 T times the squared distances from the mean.
+        spread = [(together - together.mean(0)).square().sum() for together in map(torch.stack, columns)]
+        return torch.stack(spread).sum() * 2 / (count - 1)
+
+    def log(self) -> Mapping[str, float]:
+        return {"distance": float(self.distance().detach())} if len(self.tasks) > 1 else {}
