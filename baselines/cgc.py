@@ -37,9 +37,8 @@ class Experts(Method):
     def __init__(self, options: Any, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__(options, build, tasks)
         self.shared = nn.ModuleList(expert(build, e) for e in range(options.shared_experts))
-        self.own = nn.ModuleDict(
-            {t.name: nn.ModuleList(expert(build, e) for e in range(options.task_experts)) for t in tasks}
-        )
+        own = range(options.shared_experts, options.shared_experts + options.task_experts)
+        self.own = nn.ModuleDict({t.name: nn.ModuleList(expert(build, e) for e in own) for t in tasks})
         self.heads = nn.ModuleDict({t.name: build.head(t, self.channels[-1]) for t in tasks})
         gated = options.shared_experts + options.task_experts > 1
         self.reads = nn.ModuleDict(

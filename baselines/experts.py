@@ -60,8 +60,8 @@ class Gates(nn.Module):
 
 
 def expert(build: Build, index: int) -> Backbone:
-    """The backbone of the index-th expert of a group: the first starts as hard sharing's, the others from other weights.
+    """The backbone of the index-th expert that a task reads: the first starts as hard sharing's, the others elsewhere.
 
-    Experts with the same readers that start equal would stay nearly equal.
+    Between experts that are equal a gate has no gradient.
     """
     return build.backbone("backbone" if index == 0 else f"backbone.{index}")

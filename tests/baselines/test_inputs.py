@@ -20,6 +20,12 @@ METHODS = [
     ("nddr", {"shortcut": True}),
     ("mtan", {}),
     ("den", {}),
+    ("mmoe", {}),
+    ("mmoe", {"gate": "dselect-k", "experts": 4}),
+    ("cgc", {}),
+    ("ple", {}),
+    ("ltb", {}),
+    ("soft-sharing", {}),
 ]
 
 

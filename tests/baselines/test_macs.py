@@ -22,6 +22,13 @@ STAGES = list(zip(C, A, strict=True))
 BLOCKS = [(c, a) for c, a in STAGES for _ in range(2)]
 
 
+STEM = 3 * 49 * 4 * 256
+PLAIN = [  # a stage's blocks: 3x3 convolutions, the first from its inputs, and a projection where something changes
+    (9 * (i * c + 3 * c * c) + (i * c if n else 0)) * a
+    for n, (i, (c, a)) in enumerate(zip((4, *C), STAGES, strict=False))
+]
+
+
 @cache
 def macs(name: str, options: tuple[tuple[str, Any], ...] = ()) -> float:
     """The backbone's multiply-adds of a deployed method on one input, all tasks at once."""
@@ -59,6 +66,25 @@ TABLE: dict[str, tuple[str, dict[str, Any], int, int]] = {
     "random-policy": ("random-policy", {"skip": 0.0}, 1, 0),
     "shuffled-policy": ("shuffled-policy", {"skip": 0.0}, 1, 0),
     "den": ("den", {}, 1, 0),
+    # Gates see the stem's channels of a stem of their own; an expert's features are weighed once for each that reads them.
+    "mmoe": ("mmoe", {"experts": 4}, 4, STEM + T * 4 * (C[0] + 32 * 25)),
+    "mmoe, two shared stages": (
+        "mmoe", {"experts": 2, "shared": 2}, 2,
+        -(STEM + PLAIN[0] + PLAIN[1]) + T * 2 * (C[1] + 32 * 25),
+    ),
+    "mmoe, dselect-k": ("mmoe", {"experts": 4, "gate": "dselect-k"}, 4, T * 4 * 32 * 25),
+    "cgc": ("cgc", {}, T + 1, STEM + T * 2 * (C[0] + 32 * 25)),
+    # After every stage T tasks mix two experts, and before the last the shared ones T + 1.
+    "ple": (
+        "ple", {}, T + 1,
+        STEM + sum(T * 2 * (c + d * a) for c, (d, a) in zip((4, *C), STAGES, strict=False))
+        + sum((T + 1) * (c + d * a) for c, (d, a) in zip((4, *C), STAGES[:-1], strict=False)),
+    ),
+    "ltb": ("ltb", {}, 1, 0),
+    "ltb, a tree": (
+        "ltb", {"tree": "00000,00011,00222"}, T, -2 * (STEM + PLAIN[0]) - PLAIN[1],
+    ),
+    "soft-sharing": ("soft-sharing", {}, T, 0),
 }  # fmt: skip
 
 
@@ -76,7 +102,4 @@ def test_every_method_has_its_row_or_is_a_capacity_control() -> None:
 def test_a_plain_backbone_by_hand() -> None:
     """The stem on 16x16 positions; a block's two 3x3 convolutions, the first from its inputs; projections where a stage
     changes width, stride or dilation."""
-    inputs = (4, *C)
-    blocks = sum(9 * (i * c + 3 * c * c) * a for i, (c, a) in zip(inputs, STAGES, strict=False))
-    projections = sum(i * c * a for i, (c, a) in list(zip(inputs, STAGES, strict=False))[1:])
-    assert macs("hard-sharing") == 3 * 49 * 4 * 256 + blocks + projections
+    assert macs("hard-sharing") == STEM + sum(PLAIN)
