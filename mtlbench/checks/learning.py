@@ -13,6 +13,8 @@ from mtlbench.training.loop import Trainer
 
 NOTHING = 1e-13
 """Gradient below this share of the largest is rounding: a bias before a batch norm has about 1e-16."""
+DRAWS = (1, 2, 3)
+"""Seeds of other initial weights: a unit may have died by the draw of them, and one in eight dies twice at one place."""
 FIRST_STEPS = 2
 LEARN_STEPS = 30
 Slices = dict[tuple[str, int], list[int]]
@@ -22,13 +24,14 @@ Slices = dict[tuple[str, int], list[int]]
 def gradients(subject: Subject) -> Iterator[str]:
     """Every input and output channel of every parameter gets gradient in some phase."""
     dead = without_gradient(subject.trained.trainer.gradients)
-    if not dead:
-        return
-    again = without_gradient(subject.run(seed=1).trainer.gradients)  # a unit may have died by the draw of weights
+    for seed in DRAWS:
+        if not dead:
+            return
+        again = without_gradient(subject.run(seed=seed).trainer.gradients)
+        both = {key: [p for p in places if p in again.get(key, [])] for key, places in dead.items()}
+        dead = {key: places for key, places in both.items() if places}
     for key, places in dead.items():
-        both = [p for p in places if p in again.get(key, [])]
-        if both:
-            yield describe(key, both, subject.trained.trainer.gradients[key[0]])
+        yield describe(key, places, subject.trained.trainer.gradients[key[0]])
 
 
 def without_gradient(summed: Mapping[str, Tensor]) -> Slices:
