@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mtlbench.records import ArtefactLine, TaskInfo, Writer
+from mtlbench.report.plots import classified
 from mtlbench.report.plots import figures as plots
 from mtlbench.report.plots import sample_sheets as galleries
 from mtlbench.report.reading import samples as gallery
@@ -170,3 +171,28 @@ def test_a_changed_gallery_is_drawn_again(results: Path) -> None:
     file = Path(before.content["rows"][0]["file"])
     saved(file, content({t["name"]: TaskInfo.model_validate(t) for t in before.content["tasks"]}, 99))
     assert figures(results)["gallery"][0].hash != before.hash
+
+
+SAID = {
+    "class": ([1], [[0.2, 0.8]], ("hall", ("hall", True, "0.80"))),
+    "level": ([0], [1], ("room", ("hall", False, "+1"))),
+    "labels": ([[1.0, np.nan]], [[0.2, 0.7]], ("room", ("hall", False, "1 wrong"))),
+    "value": ([[2.0]], [[1.25]], ("2", ("1.25", None, "-0.75"))),
+}
+
+
+@pytest.mark.parametrize("view", SAID)
+def test_an_answer_is_said_as_its_view_says(tmp_path: Path, view: str) -> None:
+    truth, prediction, (expected, said) = SAID[view]
+    channels = 1 if view == "value" else 2
+    task = TaskInfo(name="t", kind="own", channels=channels, view=view, metrics=[])
+    kept = {"input/all": np.array(["a text"]), "stream/t": np.array("all"), "classes/t": np.array(["room", "hall"])}
+    path = saved(tmp_path / "g.npz", {**kept, "truth/t": np.array(truth), "prediction/t": np.array(prediction)})
+    items = gallery.load(path, {"t": task})["t"]
+    assert (classified._truth(items, 0), classified._said(items, 0)) == (expected, said)
+    rows = [{"label": "one", "seed": 0, "file": str(path), "digest": "1"}]
+    data = {"tasks": [task.model_dump()], "rows": rows, "note": ""}
+    assert plots.Figure("f", "classified", "s", "alt", data).draw()["png"].startswith(b"\x89PNG")
+    wrong = saved(tmp_path / "w.npz", {**kept, "truth/t": np.array(truth), "prediction/t": np.zeros((2, 5, 1))})
+    with pytest.raises(BROKEN):
+        gallery.load(wrong, {"t": task})

@@ -1,33 +1,42 @@
-"""Classified: a few test items of every classification task, and what each method says they are."""
+"""Classified: a few test items of every task with one label an input, and what each method says of them."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.plots import sample_sheets, style
 from mtlbench.report.plots.looks import Look
-from mtlbench.report.reading.samples import Items
+from mtlbench.report.reading.samples import Array, Items
 from mtlbench.report.text import clean
+from mtlbench.tasks.pictures import ANSWERS
 
 TITLE = "Gallery: test items, their classes and each method's answers"
 TASKS = 8
 PICTURE, TEXT, ANSWER, ROW, HEAD = 0.62, 2.7, 0.66, 0.56, 0.75  # inches
 LINE, LINES = 62, 4  # characters of a text's line, and lines shown
-RIGHT, WRONG = "#00734F", "#B34700"
+COLOURS = {True: "#00734F", False: "#B34700", None: style.INK}
+MARKS = {True: "✓ ", False: "✗ ", None: ""}
+NOTES = {
+    "class": "✓ right, ✗ wrong; below it the probability it gives",
+    "level": "✓ right, ✗ wrong; below it by how many levels",
+    "labels": "✓ right, ✗ wrong; below it how many labels are",
+    "value": "below a number its error",
+}
 
 
 def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """Whose samples are shown."""
-    return sample_sheets.data(result, ("class",))
+    return sample_sheets.data(result, ANSWERS)
 
 
 def draw(content: dict[str, Any]) -> Figure:
-    """A line an item, task by task: the item, its class, then the methods' answers."""
+    """A line an item, task by task: the item, the truth, then the methods' answers."""
     shown, lost = sample_sheets.read(content)
     tasks = list(shown[0][1])[:TASKS] if shown else []
     lines = [(task, i) for task in tasks for i in range(len(shown[0][1][task].inputs))]
@@ -53,9 +62,8 @@ def draw(content: dict[str, Any]) -> Figure:
         items = [found[task] for _, found in shown]
         _item(axes, items[0], index, left, top)
         _answers(axes, items, index, left + item + 0.1, top + ROW / 2)
-    style.caption(
-        made, "Gallery of test items", content["note"], lost, "✓ right, ✗ wrong; below it the probability it gives"
-    )
+    views = dict.fromkeys(shown[0][1][task].view for task in tasks) if shown else ("class",)
+    style.caption(made, "Gallery of test items", content["note"], lost, *(NOTES[view] for view in views))
     return made
 
 
@@ -72,16 +80,45 @@ def _item(axes: Axes, items: Items, index: int, x: float, y: float) -> None:
 
 
 def _answers(axes: Axes, rows: list[Items], index: int, x: float, y: float) -> None:
-    """The class, then what each method says: its mark, class and probability."""
-    first = rows[0]
-    truth = int(first.truth[index])
-    name = style.shorten(clean(first.name(truth), 40), 11) if truth >= 0 else "?"
+    """The truth, then what each method says: its mark, its words, and below them how sure or how far off it is."""
+    name = style.shorten(_truth(rows[0], index), 11)
     axes.text(x + ANSWER / 2, y, name, ha="center", va="center", fontsize=6.5, fontweight="bold")
     for column, items in enumerate(rows, 1):
-        probabilities = items.prediction[index]
-        said = int(probabilities.argmax())
-        right = said == truth
-        word = style.shorten(clean(items.name(said), 40), 9)
-        text = f"{'✓' if right else '✗'} {word}\n{float(probabilities[said]):.2f}"
+        said, right, note = _said(items, index)
+        word = style.shorten(said, 9)
+        text = f"{MARKS[right]}{word}\n{note}"
         middle = x + ANSWER * (column + 0.5)
-        axes.text(middle, y, text, ha="center", va="center", fontsize=6, color=RIGHT if right else WRONG)
+        axes.text(middle, y, text, ha="center", va="center", fontsize=6, color=COLOURS[right])
+
+
+def _truth(items: Items, index: int) -> str:
+    truth = items.truth[index]
+    if items.view in ("class", "level"):
+        return _name(items, int(truth)) if truth >= 0 else "?"
+    return _labels(items, truth) if items.view == "labels" else _numbers(truth)
+
+
+def _said(items: Items, index: int) -> tuple[str, bool | None, str]:
+    """An answer in words, whether it is right (None where that is no yes or no), and a note."""
+    answer, truth = items.prediction[index], items.truth[index]
+    if items.view == "class":
+        best = int(answer.argmax())
+        return _name(items, best), best == truth, f"{float(answer[best]):.2f}"
+    if items.view == "level":
+        return _name(items, int(answer)), bool(answer == truth), f"{int(answer - truth):+d}" if truth >= 0 else ""
+    if items.view == "labels":
+        wrong = int(((answer > 0.5) != (truth == 1))[np.isfinite(truth)].sum())
+        return _labels(items, answer), wrong == 0, f"{wrong} wrong" if wrong else ""
+    return _numbers(answer), None, _numbers(answer - truth, "+") if np.isfinite(truth).all() else ""
+
+
+def _name(items: Items, index: int) -> str:
+    return clean(items.name(index), 40)
+
+
+def _labels(items: Items, answer: Array) -> str:
+    return ", ".join(_name(items, int(i)) for i in np.flatnonzero(answer > 0.5)) or "none"
+
+
+def _numbers(values: Array, sign: str = "") -> str:
+    return ", ".join(f"{float(v):{sign}.3g}" if np.isfinite(v) else "?" for v in values)

@@ -26,13 +26,15 @@ Array = NDArray[Any]
 class Items:
     """One task's items: pictures (n, H, W, 3) or texts (n,), and their labels and a network's predictions.
 
-    Dense tasks: classes (n, h, w) or values (n, C, h, w). Classification: classes (n,) and probabilities (n, K).
+    Dense tasks: classes (n, h, w) or values (n, C, h, w). Others, by their view: "class" classes (n,) and probabilities
+    (n, K), "level" levels (n,), "labels" yes or no (n, K) and probabilities, "value" numbers (n, C).
     """
 
     inputs: Array
     truth: Array
     prediction: Array
     classes: tuple[str, ...] = ()
+    view: str = "class"
 
     def name(self, index: int) -> str:
         """What a class is called: its number where it has no name."""
@@ -70,6 +72,10 @@ def _items(found: Any, task: TaskInfo) -> Items:
     shape, count = truth.shape, len(inputs)
     if task.view == "class":
         fits = shape == (count,) and prediction.shape == (count, task.channels)
+    elif task.view == "level":
+        fits = shape == prediction.shape == (count,) and truth.dtype.kind == prediction.dtype.kind == "i"
+    elif task.view in ("labels", "value"):
+        fits = shape == prediction.shape == (count, task.channels) and truth.dtype.kind == prediction.dtype.kind == "f"
     elif task.view == "classes":
         fits = truth.ndim == 3 and prediction.shape == shape and len(truth) == count and truth.dtype.kind == "i"
         fits = fits and prediction.dtype.kind == "i" and max(truth.max(), prediction.max()) < task.channels
@@ -78,4 +84,4 @@ def _items(found: Any, task: TaskInfo) -> Items:
         fits = fits and truth.ndim == 4 and truth.dtype.kind == prediction.dtype.kind == "f"
     if not fits:
         raise ValueError(f"the items of '{task.name}' do not fit it")
-    return Items(inputs, truth, prediction, names)
+    return Items(inputs, truth, prediction, names, task.view)
