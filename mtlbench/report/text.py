@@ -144,9 +144,20 @@ _LATEX = {
 }
 
 
+_MINUS = re.compile(r"(?<![^\s(\[])-(?=[\d.])|(?<=\de)-(?=\d)")  # before a number, not within a name
+
+
 def latex(value: Any) -> str:
-    """Text in LaTeX, in ASCII alone: every special character escaped, other scripts as their base letters or '?'."""
-    return "".join(_LATEX.get(c) or _ascii(c) for c in clean(value, LONG))
+    """Text in LaTeX, in ASCII alone: every special character escaped, other scripts as their base letters or '?'.
+
+    A hyphen before a number is a minus, any other one keeps its width.
+    """
+    return "".join(_LATEX.get(c) or _ascii(c) for c in _MINUS.sub("−", clean(value, LONG)))
+
+
+def latex_comment(value: Any) -> str:
+    """A line of comment as it is, so that a command in it can be copied; whatever could end the line is escaped."""
+    return f"% {clean(value, LONG)}"
 
 
 def _ascii(character: str) -> str:

@@ -293,3 +293,25 @@ def test_a_wide_latex_table_is_cut_between_groups(groups: str, expected: list[tu
     found = [(part.start, part.stop) for part in formats.blocks(columns)]
     assert found == expected
     assert all(stop - start <= formats.PAGE for start, stop in found)
+
+
+def test_a_minus_in_latex_is_one_and_a_hyphen_stays() -> None:
+    assert latex("-1.8 [-2.5, -.3]") == "$-$1.8 [$-$2.5, $-$.3]"
+    assert latex("1.2e-05") == "1.2e$-$05"
+    assert latex("(-3)") == "($-$3)"
+    assert latex("single-task, resnet-18, a-1, 2024-06-01") == "single{-}task, resnet{-}18, a{-}1, 2024{-}06{-}01"
+    assert latex("- 3") == "{-} 3"
+
+
+def test_a_command_in_a_latex_comment_can_be_copied(written: Report) -> None:
+    """As the page and Markdown have it, and nothing in it ends the comment."""
+    for result in written.aggregates:
+        command = dict(header(result))["Command"]
+        text = (written.out / f"tables/{result.study.name}-cost.tex").read_text(encoding="utf-8")
+        assert f"% Command: {command}\n" in text
+        assert "--" in command
+    column = Column("a", "A")
+    evil = "x\n\\input{evil}\r\x85\u2028y"
+    found = formats.to_latex(Table("t", "T", [column], [("r", [Cell("c")])]), [evil])
+    assert found.splitlines()[0] == r"% x \input{evil} \x85\u2028y"
+    assert found.split("\n")[1].startswith("% \\usepackage")

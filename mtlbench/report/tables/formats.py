@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mtlbench.report.analysis.statistics import Summary
-from mtlbench.report.text import MISSING, csv_text, latex, markdown, number, si
+from mtlbench.report.text import MISSING, csv_text, latex, latex_comment, markdown, number, si
 
 BEST, SECOND = "best", "second"
 BETTER, WORSE = "▲", "▼"  # than hard sharing, by the corrected test
@@ -138,7 +138,7 @@ def to_latex(table: Table, head: list[str]) -> str:
 
     What is too wide for a page becomes several parts below each other, cut between tasks where that can be.
     """
-    comments = "".join(f"% {latex(line)}\n" for line in head)
+    comments = "".join(f"{latex_comment(line)}\n" for line in head)
     parts = "\n\\par\\medskip\n".join(_latex_part(table, part) for part in blocks(table.columns))
     notes = " ".join(latex(note) for note in table.notes)
     return (
