@@ -19,7 +19,7 @@ from mtlbench.errors import FOREIGN, ConfigError, PluginError, one_line, unknown
 C = TypeVar("C")
 Kind = Literal["methods", "datasets", "backbones", "kinds"]
 
-_WORDS: Mapping[Kind, str] = {
+WORDS: Mapping[Kind, str] = {
     "methods": "method",
     "datasets": "data set",
     "backbones": "backbone",
@@ -45,7 +45,7 @@ def load(kind: Kind, spec: str) -> Any:
     """
     if ":" not in spec:
         if spec not in _entries(kind):
-            raise unknown(_WORDS[kind], spec, _entries(kind))
+            raise unknown(WORDS[kind], spec, _entries(kind))
         try:
             return _entries(kind)[spec].load()
         except FOREIGN as error:
@@ -86,7 +86,7 @@ class Named:
                 return found, spec
         if name in names(kind):
             return load(kind, name), name
-        word = _WORDS[kind]
+        word = WORDS[kind]
         raise ConfigError(
             f"the record names the {word} '{name}', which is not registered; a record is data, and no file is imported "
             f"for it (give its class yourself: --plugin path/to/file.py:{own if ':' in name else 'Class'})"

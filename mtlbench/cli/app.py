@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import mtlbench
-from mtlbench.cli import check, cost, latency, listing, network, report, run
+from mtlbench.cli import check, cost, latency, listing, network, report, run, show
 from mtlbench.cli.guard import complain, guarded
 from mtlbench.errors import one_line, unknown
 from mtlbench.given import whole
@@ -56,6 +56,7 @@ app.command()(run.run)
 app.command()(report.report)
 app.command()(report.compare)
 app.command("list")(listing.list_)
+app.command()(show.show)
 app.command()(check.check)
 data.command("check")(check.data_check)
 app.command()(cost.cost)

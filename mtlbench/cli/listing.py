@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from typing import Annotated, Any, get_args
 
 import typer
 
 from mtlbench.errors import one_line, unknown
+from mtlbench.plugins import Kind
 
-WHAT = ("methods", "datasets", "backbones", "kinds", "presets")
+WHAT = (*get_args(Kind), "presets")
 
 
 def list_(
     what: Annotated[
-        str | None,
-        typer.Argument(metavar="WHAT", help="methods, datasets, backbones, kinds or presets; all by default."),
+        str | None, typer.Argument(metavar="WHAT", help=f"{', '.join(WHAT[:-1])} or {WHAT[-1]}; all by default.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """What is registered, one line each."""
+    from mtlbench.study.display import table
+
     if what is not None and what not in WHAT:
         raise unknown("thing to list", what, WHAT)
-    for number, kind in enumerate([what] if what else WHAT):
-        print(("\n" if number else "") + (kind.capitalize() if what is None else ""), end="\n" if what is None else "")
-        print(_presets() if kind == "presets" else _registered(kind))
+    found = {kind: _presets() if kind == "presets" else _registered(kind) for kind in ([what] if what else WHAT)}
+    if as_json:
+        print(json.dumps(found, indent=2, default=str))
+        return 0
+    for number, (kind, rows) in enumerate(found.items()):
+        if what is None:
+            print(("\n" if number else "") + kind.capitalize())
+        header = ("data set", "preset", "settings") if kind == "presets" else ("name", "what it is")
+        print(table(header, [[_cell(value) for value in row.values()] for row in rows]))
     return 0
 
 
-def _registered(kind: Any) -> str:
-    from mtlbench import plugins
-    from mtlbench.study.display import table
+def _cell(value: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
-    return table(("name", "what it is"), [(n, _described(kind, n)) for n in plugins.names(kind)])
+
+def _registered(kind: Any) -> list[dict[str, Any]]:
+    from mtlbench import plugins
+
+    return [{"name": name, "what": _described(kind, name)} for name in plugins.names(kind)]
 
 
 def _described(kind: Any, name: str) -> str:
@@ -46,10 +59,9 @@ def _described(kind: Any, name: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-def _presets() -> str:
+def _presets() -> list[dict[str, Any]]:
     from mtlbench import plugins
     from mtlbench.errors import PluginError
-    from mtlbench.study.display import table
 
     rows = []
     for name in plugins.names("datasets"):
@@ -57,6 +69,5 @@ def _presets() -> str:
             presets = plugins.load("datasets", name).presets
         except PluginError as error:
             presets = {"": {"": one_line(error)}}
-        for preset, settings in presets.items():
-            rows.append((name, preset, ", ".join(f"{k} {v}" for k, v in settings.items())))
-    return table(("data set", "preset", "settings"), rows)
+        rows += [{"dataset": name, "preset": preset, "settings": dict(said)} for preset, said in presets.items()]
+    return rows
