@@ -11,7 +11,8 @@ import pytest
 from mtlbench import plugins
 from mtlbench.backbones import Architecture
 from mtlbench.config import parse
-from mtlbench.deployed.cost import estimate
+from mtlbench.deployed.cost import example, untrained
+from mtlbench.deployed.cost import macs as counted
 from tests.helpers.networks import TASKS
 
 T = 3
@@ -35,7 +36,8 @@ def macs(name: str, options: tuple[tuple[str, Any], ...] = ()) -> float:
     cls, maker = plugins.load("methods", name), plugins.load("backbones", "resnet18")
     parsed = parse(cls.Options, dict(options), name)
     architecture = Architecture("resnet18", (3, 32, 32), 0.0625, 8)
-    return estimate(cls, parsed, TASKS[:T], architecture, maker, timed=False).macs.backbone
+    network = untrained(cls, parsed, TASKS[:T], architecture, maker)
+    return counted(network, {"all": example(network.shape)}).backbone
 
 
 def mtan(refine: Callable[[int, int], int]) -> int:
