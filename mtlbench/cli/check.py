@@ -46,8 +46,8 @@ def check(
 
 
 def _method_findings(method: str, given: list[str] | None) -> Sequence[Finding]:
+    from mtlbench.study.entries import entries
     from mtlbench.study.settings import gather
-    from mtlbench.study.study import entries
 
     settings = gather({"methods": (method,), "set": given})
     (entry,) = entries(settings)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mtlbench.backbones import Architecture
     from mtlbench.deployed.network import DeployedNetwork
     from mtlbench.records import Cost
-    from mtlbench.study.study import Entry
+    from mtlbench.study.entries import Entry
     from mtlbench.tasks import Task
 
 MOST_PIXELS = 16384  # a side
@@ -56,8 +56,8 @@ def cost(
 
     from mtlbench.deployed.latency import described, side_by_side
     from mtlbench.records import Latency
+    from mtlbench.study.entries import check_backbone, entries
     from mtlbench.study.settings import gather
-    from mtlbench.study.study import check_backbone, entries
 
     bounded("--threads", 1 if threads is None else threads, 1, 1024)
     bounded("--length", 16 if length is None else length, 16, 2**20)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, RecordError, one_line
+from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mtlbench.runs.runner import Outcome, Preview, Request
-    from mtlbench.study.study import Study
+    from mtlbench.study.conduct import Conducted
+    from mtlbench.study.study import ResolvedStudy
 
 Text = str | None  # numbers too: what is wrong with one is then said in one place, by the settings
 
@@ -97,7 +98,6 @@ def run(
     study = resolve(gather(flags, config), command)
     if dry_run:
         return show_plan(study)
-    _writable(study.settings.out)
     try:
         return carry_out(study, report, latency)
     except KeyboardInterrupt:
@@ -105,44 +105,31 @@ def run(
         return 130
 
 
-def _writable(out: str) -> None:
-    """Find out before any training that nothing could be recorded."""
-    records = Path(out) / "records"
-    try:
-        records.mkdir(parents=True, exist_ok=True)
-        probe = records / ".writable"
-        probe.touch()
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise RecordError(f"cannot write results in '{out}': {error.strerror or error}") from error
-
-
-def carry_out(study: Study, report: bool = True, latency: bool = True) -> int:
+def carry_out(study: ResolvedStudy, report: bool = True, latency: bool = True) -> int:
     """Tune where asked for, run everything, time the networks, report; 1 if some run failed."""
-    from mtlbench.study import tuning
-    from mtlbench.study.following import in_order
-    from mtlbench.study.study import runs
+    from mtlbench.study.conduct import conduct
+    from mtlbench.study.display import display
 
-    chosen = None
     if study.settings.tune:
-        trials = tuning.trials(study)
         print(f"tuning: {study.settings.tune} trials a method, on validation only")
-        chosen = tuning.choose(study, trials, _launch(study, trials))
-        for name, values in chosen.items():
-            print(f"tuned {name}: {tuning.describe(values)}")
-    requests = runs(study, chosen)
-    requests += _controls(study, requests)
-    outcomes = in_order(requests, lambda some: _launch(study, some, len(requests)))
+    done = conduct(study, display, _tuned)
     if latency:
-        _time(study, requests, outcomes)
+        _time(study, done.requests, done.outcomes)
     if report:
         from mtlbench.cli.report import write_report
 
         write_report(study.settings.out, study.settings.out)
-    return _summary(requests, outcomes)
+    return _summary(done)
 
 
-def _time(study: Study, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+def _tuned(chosen: Mapping[str, Mapping[str, Any]]) -> None:
+    from mtlbench.study.tuning import describe
+
+    for name, values in chosen.items():
+        print(f"tuned {name}: {describe(values)}")
+
+
+def _time(study: ResolvedStudy, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
     """Time the study's networks side by side, once all runs are over; where nothing is new, it was done before."""
     from mtlbench import records
     from mtlbench.cli.latency import side_by_side
@@ -158,23 +145,6 @@ def _time(study: Study, requests: Sequence[Request], outcomes: Sequence[Outcome]
         own = {spec for r in kept.values() for spec in (r.method, r.config.backbone) if ":" in spec}  # the user's words
         own |= {task.origin for task in study.dataset.tasks if task.origin}
         side_by_side(list(kept), sorted(own), study.device, study.settings.threads or 1)
-
-
-def _launch(study: Study, requests: Sequence[Request], runs: int | None = None) -> list[Outcome]:
-    """Execute requests, which are some of the study's `runs`."""
-    from mtlbench.study.display import display
-    from mtlbench.study.launch import launch, share
-
-    workers, threads = share(runs or len(requests), study.device, study.settings.workers, study.settings.threads)
-    return launch(requests, workers, threads, display(len(requests)))
-
-
-def _controls(study: Study, requests: Sequence[Request]) -> list[Request]:
-    from mtlbench.study.study import controls
-
-    if study.base.get("budget", "total") != "final":
-        return []
-    return controls(study, requests, [_plan(r).steps for r in requests])
 
 
 def _plan(request: Request) -> Preview:
@@ -196,36 +166,38 @@ def _plan(request: Request) -> Preview:
         return runner.Preview(Path(request.out), f"will fail: {one_line(error)}", (), request.config.steps)
 
 
-def _summary(requests: Sequence[Request], outcomes: Sequence[Outcome]) -> int:
+def _summary(done: Conducted) -> int:
     """Say which runs failed and why."""
     from mtlbench.study.display import label
 
-    pairs = list(zip(requests, outcomes, strict=True))
-    failed = [(r, o) for r, o in pairs if o.status in ("failed", "diverged") or o.reason == "diverged"]
-    for r, o in failed:
+    for r, o in done.failed:
         status = "diverged" if "diverged" in (o.status, o.reason) else "failed"
         reason = "" if o.reason == "diverged" else f": {o.reason}"
         print(f"{status}: {label(r)}{reason} ({o.folder})")
-    if failed:
-        print(f"{len(failed)} of {len(pairs)} runs did not finish")
-    return 1 if failed else 0
+    if done.failed:
+        print(f"{len(done.failed)} of {len(done.requests)} runs did not finish")
+    return 1 if done.failed else 0
 
 
-def show_plan(study: Study) -> int:
+def show_plan(study: ResolvedStudy) -> int:
     """Print every run: its phases, steps, state, and seconds as far as earlier runs tell."""
     from mtlbench.study import tuning
+    from mtlbench.study.controls import Spent, controls, spent
     from mtlbench.study.display import table
     from mtlbench.study.study import runs
 
     chosen = tuning.chosen_so_far(study) if study.settings.tune else None
     requests = (tuning.trials(study) if study.settings.tune else []) + runs(study, chosen)
-    requests += _controls(study, [r for r in requests if r.config.role == "study"])
     plans = [_plan(r) for r in requests]
+    extra = controls(study, requests, [spent(p.folder) or Spent(p.steps) for p in plans])
+    requests, plans = [*requests, *extra], [*plans, *(_plan(r) for r in extra)]
     speeds = _speeds(study.settings.out)
     rows = [_row(r, p, speeds) for r, p in zip(requests, plans, strict=True)]
     print(table(("method", "seed", "role", "phases", "steps", "status", "seconds"), rows))
     ahead = sum(p.status not in ("finished", "diverged") or study.settings.force for p in plans)
     print(f"{len(plans)} runs, {ahead} to do")
+    if study.base.get("budget") == "final":
+        print("hard sharing runs once more with each method's training FLOPs, which follow from its record")
     if study.settings.tune and not chosen:
         print("the study's own learning rates follow from the trials, so its runs may differ from those shown")
     return 0

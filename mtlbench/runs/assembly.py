@@ -76,7 +76,9 @@ class Assembly:
         """What decides the numbers beside the configuration: plugins' sources, the data, the kind of device."""
         sources = (plugins.source_hash(self.request.method), plugins.source_hash(self.request.dataset))
         kinds = sorted({hash_ for t in self.dataset.tasks if (hash_ := plugins.source_hash(t.origin))})
-        return (*sources, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0])
+        of, by = self.request.control_of, self.request.control_kind
+        control = () if of is None else (f"control of {of} by {by}",)
+        return (*sources, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0], *control)
 
     @cached_property
     def folder(self) -> Path:
@@ -144,6 +146,8 @@ def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:
         seed=config.seed,
         role=config.role,
         anchor=parts.anchor,
+        control_of=request.control_of,
+        control_kind=request.control_kind,
         trial=request.trial,
         config=config.model_dump(mode="json"),
         tasks=[

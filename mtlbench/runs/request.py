@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mtlbench.config import RunConfig
 
@@ -27,6 +27,8 @@ class Request:
     force: bool = False
     command: str = ""
     trial: int | None = None  # its number in a tuning stage
+    control_of: str | None = None  # role "control": the method whose training it is given
+    control_kind: Literal["steps", "flops"] | None = None  # given its total steps, or its total training FLOPs
 
 
 @dataclass(frozen=True)

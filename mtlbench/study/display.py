@@ -62,6 +62,28 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02d} min" if minutes < 100 else f"{minutes // 60}:{minutes % 60:02d} h"
 
 
+class Silence:
+    """Shows nothing."""
+
+    def __init__(self, total: int = 0) -> None:
+        pass
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def begin(self, number: int, request: Request) -> None:
+        """A run starts."""
+
+    def update(self, number: int, progress: Progress) -> None:
+        """A run got on."""
+
+    def end(self, number: int, request: Request, outcome: Outcome) -> None:
+        """A run ended."""
+
+
 class Lines:
     """One line where a run begins and ends, and one every EVERY seconds between."""
 

@@ -7,15 +7,14 @@ What a flag says wins over the `--config` file, which wins over the data set's p
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtlbench import plugins
 from mtlbench.config import RunConfig, parse
 from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, PluginError, one_line, unknown
+from mtlbench.study.entries import Entry, check_backbone, entries
 from mtlbench.study.settings import RUN_KEYS, Settings
 
 if TYPE_CHECKING:
@@ -27,16 +26,7 @@ STEPS: Mapping[str, int] = {"quick": 300, "standard": 3000, "paper": 20000}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A method of the study: how it was given, its name, and its class (None: its file cannot be imported)."""
-
-    spec: str
-    name: str
-    cls: Any
-
-
-@dataclass(frozen=True)
-class Study:
+class ResolvedStudy:
     """Settings with their methods loaded and their data set opened; `base` is what all runs' configurations share."""
 
     settings: Settings
@@ -48,7 +38,7 @@ class Study:
     command: str
 
 
-def resolve(settings: Settings, command: str = "") -> Study:
+def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
     """Load the methods, open the data set and settle what all runs share; every wrong name is found here."""
     from mtlbench.runs.assembly import dataset_class
 
@@ -77,7 +67,7 @@ def resolve(settings: Settings, command: str = "") -> Study:
     }
     shared: RunConfig = parse(RunConfig, {**base, "method": "any"}, "the study")
     _check_weights(shared)
-    study = Study(settings, chosen, base, dataset, device, weights, command)
+    study = ResolvedStudy(settings, chosen, base, dataset, device, weights, command)
     runs(study)  # every method's options are right, too
     return study
 
@@ -142,72 +132,10 @@ def open_for(settings: Settings) -> Dataset:
     return _open(settings, parse(kind.Options, _given(kind, settings), f"data set {kind.name}").model_dump(mode="json"))
 
 
-def entries(settings: Settings, dataset: str = "scenes") -> tuple[Entry, ...]:
-    """The methods of the settings, all names distinct and all options addressed to somebody."""
-    found = tuple(entry(spec) for spec in expand(settings.methods))
-    _no_clash(found)
-    _known_owners(settings, found, dataset)
-    return found
-
-
-def expand(specs: Iterable[str]) -> list[str]:
-    """Method specs with "all" replaced by every registered name; one that "all" brings already is not repeated."""
-    expanded: list[str] = []
-    for spec in specs:
-        expanded += [n for n in (plugins.names("methods") if spec == "all" else [spec]) if n not in expanded]
-    return expanded
-
-
-def entry(spec: str) -> Entry:
-    """A method by its spec. A file or module that is there but raises when imported becomes a run that fails."""
-    try:
-        cls = plugins.load("methods", spec)
-    except PluginError as error:
-        place, _, attribute = spec.rpartition(":")
-        if not place or _is_missing(error.__cause__, place):
-            raise
-        return Entry(spec, attribute, None)
-    from mtlbench.method import Method
-
-    name = plugins.checked(cls, Method, "method", spec).name
-    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
-        raise PluginError(f"'{spec}' has the name {name!r} (allowed: a text of letters, digits and - _ . +)")
-    return Entry(spec, name, cls)
-
-
-def _is_missing(cause: BaseException | None, place: str) -> bool:
-    """Whether nothing of that name is there (a wrong command) rather than something that breaks (a failed run)."""
-    if cause is None:
-        return True
-    return isinstance(cause, ModuleNotFoundError) and f"{place}.".startswith(f"{cause.name}.")
-
-
-def _no_clash(entries: Sequence[Entry]) -> None:
-    taken = {name: name for name in (*plugins.names("methods"), "run")}
-    for e in entries:
-        if taken.get(e.name, e.spec) != e.spec:
-            raise PluginError(f"'{e.spec}' has the name '{e.name}', which is taken by '{taken[e.name]}': rename it")
-        taken[e.name] = e.spec
-
-
-def _known_owners(settings: Settings, entries: Sequence[Entry], dataset: str) -> None:
-    """Options may be set for the study's methods and data; for others too, so that one file serves many studies."""
-    registered = {*plugins.names("methods"), *plugins.names("datasets")}
-    owners = [*(e.name for e in entries), dataset]
-    for owner in settings.set:
-        if owner not in owners and owner not in registered:
-            raise unknown("owner in --set", owner, [*owners, "run"])
-
-
 def _preset(dataset: type[Dataset], name: str) -> Mapping[str, Any]:
     if dataset.presets and name not in dataset.presets:
         raise unknown(f"preset of data set {dataset.name}", name, dataset.presets)
     return dataset.presets.get(name, {})
-
-
-def check_backbone(name: str) -> None:
-    """UnknownName for a backbone nobody registered, PluginError for one that cannot be imported."""
-    plugins.load("backbones", name)
 
 
 def _pretrained(given: str | None) -> tuple[str | None, str | None]:
@@ -232,7 +160,7 @@ def available(given: str) -> str:
     return given if kind == "cuda" else "cuda" if given == "auto" and there else "cpu"
 
 
-def runs(study: Study, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> list[Request]:
+def runs(study: ResolvedStudy, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> list[Request]:
     """One request a method and seed, seeds outermost; `chosen` holds each method's tuned settings."""
     return [
         request(study, e, seed, **(chosen or {}).get(e.name, {}))
@@ -242,7 +170,7 @@ def runs(study: Study, chosen: Mapping[str, Mapping[str, Any]] | None = None) ->
 
 
 def request(
-    study: Study,
+    study: ResolvedStudy,
     e: Entry,
     seed: int,
     options: Mapping[str, Any] | None = None,
@@ -270,7 +198,7 @@ def request(
     )
 
 
-def method_options(study: Study, e: Entry) -> dict[str, Any]:
+def method_options(study: ResolvedStudy, e: Entry) -> dict[str, Any]:
     """A method's options in full: its defaults under the preset, and what the user set over them."""
     given = study.settings.set.get(e.name, {})
     if e.cls is None:
@@ -278,22 +206,3 @@ def method_options(study: Study, e: Entry) -> dict[str, Any]:
     defaults = e.cls.defaults(study.settings.preset, study.base["dataset"], study.base["tasks"])
     options: dict[str, Any] = parse(e.cls.Options, {**defaults, **given}, f"method {e.name}").model_dump(mode="json")
     return options
-
-
-def controls(study: Study, requests: Sequence[Request], totals: Sequence[int]) -> list[Request]:
-    """Under `--budget final`, single-task and hard sharing once more with the largest total of any method's steps.
-
-    `totals` holds the steps each request takes in all its phases.
-    """
-    if not requests or requests[0].config.budget != "final":
-        return []
-    largest = max(totals)
-    anchors = {e.name: e for e in study.entries if e.cls is not None and e.cls.anchor is not None}
-    short = [r for r, total in zip(requests, totals, strict=True) if r.config.method in anchors and total < largest]
-    return [_changed(r, steps=largest, role="control") for r in short]
-
-
-def _changed(request: Request, **changes: Any) -> Request:
-    from dataclasses import replace
-
-    return replace(request, config=request.config.model_copy(update=changes))

@@ -17,7 +17,8 @@ from mtlbench.errors import RecordError
 
 if TYPE_CHECKING:
     from mtlbench.runs.runner import Outcome, Request
-    from mtlbench.study.study import Entry, Study
+    from mtlbench.study.entries import Entry
+    from mtlbench.study.study import ResolvedStudy
 
 LR = (0.2, 5.0)  # factors on the study's learning rate, log-uniformly
 WEIGHT_DECAY = (0.1, 10.0)  # factors on its weight decay
@@ -27,7 +28,7 @@ FIRST_SEED = 10_000
 Values = dict[str, Any]
 
 
-def trials(study: Study) -> list[Request]:
+def trials(study: ResolvedStudy) -> list[Request]:
     """Every method's trials, method by method, on a seed that is not the study's."""
     from mtlbench.study.study import request
 
@@ -38,7 +39,7 @@ def trials(study: Study) -> list[Request]:
     ]
 
 
-def point(study: Study, entry: Entry, trial: int) -> Values:
+def point(study: ResolvedStudy, entry: Entry, trial: int) -> Values:
     """What a trial changes: `lr`, `weight_decay` and, for a method with units, its option `units_lr`."""
     if trial == 0:
         return {}
@@ -62,7 +63,7 @@ def radical_inverse(index: int, base: int) -> float:
     return result
 
 
-def _base(study: Study, key: str) -> float:
+def _base(study: ResolvedStudy, key: str) -> float:
     return float(study.base.get(key, RunConfig.model_fields[key].default))
 
 
@@ -75,7 +76,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def choose(study: Study, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> dict[str, Values]:
+def choose(study: ResolvedStudy, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> dict[str, Values]:
     """For each method the values of its trial with the best validation score; {} where no trial has one."""
     count = study.settings.tune
     scores = [_score(o) for o in outcomes]
@@ -93,7 +94,7 @@ def _score(outcome: Outcome) -> float:
     return float("-inf")
 
 
-def chosen_so_far(study: Study) -> dict[str, Values]:
+def chosen_so_far(study: ResolvedStudy) -> dict[str, Values]:
     """What `choose` gives once every trial is finished; {} before."""
     from mtlbench.runs import runner
 

@@ -15,7 +15,7 @@ from mtlbench.config import RunConfig
 from mtlbench.method import Budget, Method, Turn
 from mtlbench.plugins import load
 from mtlbench.study.settings import gather
-from mtlbench.study.study import Study, request, resolve
+from mtlbench.study.study import ResolvedStudy, request, resolve
 from mtlbench.tasks import Task
 from mtlbench.training.optimisers import TurnOptimizer
 from mtlbench.training.plan import make_plan, resolve_phases
@@ -58,7 +58,7 @@ COMPARED = "single-task,hard-sharing,random-policy,shuffled-policy,stochastic-de
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ResolvedStudy]:
     """`mtlbench run --preset paper` on each data set with published phases, resolved; nothing but a folder is named."""
     root = tmp_path_factory.mktemp("data")
     disk.nyuv2_adashare(root / "nyuv2", disk.Truth())
@@ -66,7 +66,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
     disk.taskonomy(root / "taskonomy", disk.TaskonomyTruth())
     disk.domains(root / "domainnet")
 
-    def study(name: str) -> Study:
+    def study(name: str) -> ResolvedStudy:
         dataset = name.partition("-")[0]
         flags = {"methods": COMPARED, "dataset": dataset, "data_dir": str(root / dataset), "preset": "paper"}
         return resolve(gather({**flags, "tasks": TASKS.get(name), "device": "cpu"}))
@@ -74,13 +74,13 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
     return {name: study(name) for name in TABLE}
 
 
-def config(study: Study, method: str) -> RunConfig:
+def config(study: ResolvedStudy, method: str) -> RunConfig:
     """The configuration of the study's run of a method."""
     (entry,) = (e for e in study.entries if e.name == method)
     return request(study, entry, 0).config
 
 
-def network(study: Study, method: str) -> Method:
+def network(study: ResolvedStudy, method: str) -> Method:
     """The method on a tiny backbone: what it declares depends on no width. Made once."""
     if (id(study), method) not in MADE:
         cls = plugins.load("methods", method)
@@ -89,14 +89,14 @@ def network(study: Study, method: str) -> Method:
     return MADE[id(study), method]
 
 
-def phases(study: Study, method: str, epoch: int = 40) -> list[Any]:
+def phases(study: ResolvedStudy, method: str, epoch: int = 40) -> list[Any]:
     """The method's phases under the study's budget."""
     c = config(study, method)
     budget = Budget(c.steps, {"train": 5 * epoch, "train-a": 4 * epoch, "train-b": epoch})
     return list(resolve_phases(network(study, method).phases, budget, c.budget == "final"))
 
 
-def rates(study: Study, method: str, turn: Turn, steps: int, at: int) -> dict[str, float]:
+def rates(study: ResolvedStudy, method: str, turn: Turn, steps: int, at: int) -> dict[str, float]:
     """The learning rate of heads and of the rest at a step of a turn."""
     net = network(study, method)
     optimizer = TurnOptimizer(turn, net, Weighting(study.dataset.tasks, study.dataset.weights), config(study, method))
@@ -111,7 +111,7 @@ def rates(study: Study, method: str, turn: Turn, steps: int, at: int) -> dict[st
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_every_published_constant(studies: dict[str, Study], name: str) -> None:
+def test_every_published_constant(studies: dict[str, ResolvedStudy], name: str) -> None:
     row, study = TABLE[name], studies[name]
     c = config(study, "adashare")
     assert (c.backbone, c.width, c.batch_size) == (row.backbone, 1.0, row.batch)
@@ -134,7 +134,7 @@ def test_published_crops(name: str, crop: int) -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_the_plain_command_runs_the_published_phases(studies: dict[str, Study], name: str) -> None:
+def test_the_plain_command_runs_the_published_phases(studies: dict[str, ResolvedStudy], name: str) -> None:
     warmup, search, final = phases(studies[name], "adashare")
     assert (warmup.steps, search.steps, final.steps) == TABLE[name].phases
     assert (warmup.turns[0].part, final.turns[0].part) == ("train-a", "train")
@@ -145,7 +145,7 @@ def test_the_plain_command_runs_the_published_phases(studies: dict[str, Study], 
 
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("method", COMPARED.split(",")[:-1])
-def test_every_method_trains_as_adashare_retrains(studies: dict[str, Study], name: str, method: str) -> None:
+def test_every_method_trains_as_adashare_retrains(studies: dict[str, ResolvedStudy], name: str, method: str) -> None:
     last, retraining = phases(studies[name], method)[-1], phases(studies[name], "adashare")[-1]
     assert last.steps == retraining.steps
     assert [t.optimizer for t in last.turns] == [t.optimizer for t in retraining.turns]
@@ -154,7 +154,7 @@ def test_every_method_trains_as_adashare_retrains(studies: dict[str, Study], nam
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_rates_and_optimisers_of_the_three_phases(studies: dict[str, Study], name: str) -> None:
+def test_rates_and_optimisers_of_the_three_phases(studies: dict[str, ResolvedStudy], name: str) -> None:
     row, study = TABLE[name], studies[name]
     warmup, search, final = phases(study, "adashare")
     fallen = {"heads": row.heads * row.factor, "rest": row.rest * (1 if name == "domainnet" else row.factor)}

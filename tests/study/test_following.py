@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_run_that_did_not_finish_is_not_followed(tmp_path: Path) -> None:
 def test_trials_follow_nobody(tmp_path: Path) -> None:
     (asked,) = requests(tmp_path, "random-policy")
     assert following.follows(asked) == "adashare"
-    trial = study._changed(asked, role="tune")
+    trial = replace(asked, config=asked.config.model_copy(update={"role": "tune"}))
     assert following.follows(trial) is None
     assert following.completed(trial) is trial
 

@@ -11,10 +11,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from mtlbench import config
 from mtlbench.errors import ConfigError, MtlbenchError, PluginError, UnknownName
 from mtlbench.runs import runner
 from mtlbench.runs.runner import Outcome
-from mtlbench.study import study, tuning
+from mtlbench.study import entries, study, tuning
 from mtlbench.study.settings import gather
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -123,7 +124,7 @@ def test_saying_a_default_aloud_is_the_same_run():
 
 
 def test_all_and_a_file_stand_side_by_side(tmp_path):
-    specs = study.expand(["all", BRANCHES, "adashare"])
+    specs = entries.expand(["all", BRANCHES, "adashare"])
     assert specs[-1] == BRANCHES
     assert len(set(specs)) == len(specs)
     assert {"single-task", "hard-sharing", "adashare"} <= set(specs)
@@ -145,30 +146,30 @@ METHOD = "from mtlbench.method import Method\nclass Mine(Method):\n    name = {n
         ("run", "the name 'run', which is taken"),
         ("a/b", "the name 'a/b' (allowed"),
         ("", "the name '' (allowed"),
-        (None, "the name None (allowed"),
+        (None, "is not a method (a subclass of mtlbench.method.Method with a `name` is expected)"),
     ],
 )
 def test_a_plugin_needs_a_name_of_its_own(tmp_path, name, message):
     spec = _file(tmp_path, METHOD.format(name=name)) + ":Mine"
     with pytest.raises(PluginError) as caught:
-        study.entries(gather({"methods": f"hard-sharing,{spec}"}))
+        entries.entries(gather({"methods": f"hard-sharing,{spec}"}))
     assert message in str(caught.value)
 
 
 def test_what_is_no_method_is_refused(tmp_path):
     spec = _file(tmp_path, "class Mine:\n    name = 'mine'\n") + ":Mine"
     with pytest.raises(PluginError, match="is not a method"):
-        study.entry(spec)
+        entries.entry(spec)
 
 
 def test_a_file_that_raises_becomes_a_run_and_a_missing_one_an_error(tmp_path):
     spec = _file(tmp_path, "import nothing_of_that_name\nclass Mine: pass\n") + ":Mine"
-    assert study.entry(spec) == study.Entry(spec, "Mine", None)
+    assert entries.entry(spec) == entries.Entry(spec, "Mine", None)
     for missing in (f"{tmp_path}/none.py:Mine", "nothing_of_that_name:Mine"):
         with pytest.raises(PluginError):
-            study.entry(missing)
+            entries.entry(missing)
     with pytest.raises(UnknownName, match="did you mean 'adashare'"):
-        study.entry("adashar")
+        entries.entry("adashar")
 
 
 def test_options_of_absent_methods_are_allowed_and_of_unknown_ones_not():
@@ -213,28 +214,6 @@ def test_pretrained_is_named_by_its_content_not_its_path(tmp_path):
     assert study.runs(make(methods="hard-sharing", pretrained="imagenet"))[0].config.pretrained == "imagenet"
 
 
-# --- budget final
-
-
-def test_under_budget_final_the_anchors_run_again_with_the_largest_total():
-    made = make(methods=f"{BOTH},{BRANCHES}", budget="final", seeds="0,1")
-    requests = study.runs(made)
-    extra = study.controls(made, requests, [60, 60, 150, 60, 60, 140])
-    assert [(r.config.method, r.config.seed, r.config.steps, r.config.role) for r in extra] == [
-        ("single-task", 0, 150, "control"),
-        ("hard-sharing", 0, 150, "control"),
-        ("single-task", 1, 150, "control"),
-        ("hard-sharing", 1, 150, "control"),
-    ]
-
-
-def test_no_controls_where_nobody_takes_more_or_the_budget_is_total():
-    made = make(budget="final")
-    assert study.controls(made, study.runs(made), [60, 60]) == []
-    made = make()
-    assert study.controls(made, study.runs(made), [60, 90]) == []
-
-
 # --- tuning
 
 
@@ -273,7 +252,7 @@ def test_trials_use_a_seed_outside_the_study_and_never_test():
 
 
 def test_units_have_their_multiplier_tried():
-    entry = study.entry("cross-stitch")
+    entry = entries.entry("cross-stitch")
     tried = {tuning.point(make(), entry, i)["options"]["units_lr"] for i in range(1, 6)}
     assert tried == {1.0, 10.0}
 
@@ -337,7 +316,8 @@ def test_weights_reach_the_run_and_its_identity_and_none_leave_it_as_it_was():
     assert weighted.weights == {"disc": 1.0, "distance": 0.5} and plain.weights == {}
     assert weighted.identity() != plain.identity()
     said = plain.model_dump(mode="json")
-    del said["weights"]  # what a run of before there were weights was named by
+    for later in config.LATER:  # what a run of before there were any was named by
+        del said[later]
     assert plain.identity() == hashlib.sha256(json.dumps([said], sort_keys=True).encode()).hexdigest()[:10]
 
 

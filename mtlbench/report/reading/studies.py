@@ -184,7 +184,8 @@ def _name(run: ReportedRun, key: str) -> str:
 def _rows(group: list[ReportedRun], seeds: list[int], warnings: list[str]) -> list[Row]:
     grouped: dict[tuple[str, ...], list[ReportedRun]] = defaultdict(list)
     for run in group:
-        own = [run.config.get(k) or None for k in sorted(TUNED | (EXTENT if run.role == "control" else frozenset()))]
+        extent = EXTENT if run.role == "control" and run.control_of is None else frozenset()  # else each seed's own
+        own = [run.config.get(k) or None for k in sorted(TUNED | extent)]
         own += [run.control_of, run.control_kind]
         grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
     labels = _labels({key: runs[0] for key, runs in sorted(grouped.items())})
