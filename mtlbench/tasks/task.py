@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mtlbench import plugins
-from mtlbench.errors import ConfigError, unknown
+from mtlbench.errors import ConfigError, PluginError, unknown
 from mtlbench.tasks.metric import LABEL_UNIT, Metric
 
 if TYPE_CHECKING:
@@ -126,11 +126,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or ":" in self.kind:
-            found = _checked(
-                self.kind if not isinstance(self.kind, str) else plugins.load("kinds", self.kind), str(self.kind)
-            )
-            spec = origin(found)
-            self.__dict__.update(kind=found.name, origin=spec, meaning=found())
+            spec = str(self.kind) if isinstance(self.kind, str) else getattr(self.kind, "__qualname__", str(self.kind))
+            meaning = _made(plugins.load("kinds", spec) if isinstance(self.kind, str) else self.kind, spec)
+            self.__dict__.update(kind=meaning.name, origin=origin(type(meaning)), meaning=meaning)
         elif not self.origin and self.kind not in plugins.names("kinds"):
             raise unknown("task kind", self.kind, plugins.names("kinds"))
         if self.channels < 1:
@@ -140,8 +138,7 @@ class Task:
     def meaning(self) -> Kind:
         """What the task's kind means."""
         spec = self.origin or self.kind
-        kind: Kind = _checked(plugins.load("kinds", spec), spec)()
-        return kind
+        return _made(plugins.load("kinds", spec), spec)
 
     @property
     def dense(self) -> bool:
@@ -159,14 +156,29 @@ class Task:
         return next(m for m in self.metrics if m.primary)
 
 
-def _checked(found: Any, spec: str) -> type[Kind]:
-    return plugins.checked(found, Kind, "kind of task", spec)  # type: ignore[type-abstract]
+def _made(found: Any, spec: str) -> Kind:
+    """The kind of a class; PluginError where it is none, lacks something, or has not one primary metric."""
+    kind = plugins.checked(found, Kind, "kind of task", spec)  # type: ignore[type-abstract]
+    given = dir(kind)
+    lacks = [name for name in ("constant", "integers", "metrics") if name not in given]
+    if lacks or kind.__abstractmethods__:
+        raise PluginError(f"kind of task '{spec}' lacks {', '.join(sorted([*lacks, *kind.__abstractmethods__]))}")
+    primary = [m.name for m in kind.metrics if m.primary]
+    if len(primary) != 1:
+        raise PluginError(
+            f"kind of task '{spec}' has the primary metrics {', '.join(primary) or 'none'} (allowed: one)"
+        )
+    return kind()
 
 
 def origin(kind: type[Kind]) -> str:
-    """Where a kind comes from, as `plugins.load` takes it; "" for a registered one."""
-    if kind.name in plugins.names("kinds") and plugins.load("kinds", kind.name) is kind:
-        return ""
+    """Where a kind comes from, as `plugins.load` takes it; "" for a registered one. PluginError where its name is taken."""
+    if kind.name in plugins.names("kinds"):
+        if plugins.load("kinds", kind.name) is kind:
+            return ""
+        raise PluginError(
+            f"kind of task '{kind.__qualname__}' is called '{kind.name}', as a registered one (take another)"
+        )
     file = getattr(sys.modules[kind.__module__], "__file__", None) if plugins.of_file(kind.__module__) else None
     return f"{file or kind.__module__}:{kind.__qualname__}"
 

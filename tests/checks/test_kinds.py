@@ -26,40 +26,53 @@ def test_registered_kinds_keep_the_contract(name):
     assert tuple(f.name for f in findings) == checks.KIND_CHECKS
 
 
-class NoPrimary(Regression):
-    metrics = tuple(replace(m, primary=False) for m in Regression.metrics)
+class TwoOfAName(Regression):
+    name = "two-of-a-name"
+    metrics = (*Regression.metrics, replace(Regression.metrics[1], unit="%"))
 
 
 class UnknownView(Regression):
+    name = "unknown-view"
     view = "classes"
 
 
 class NoSuchSum(Regression):
+    name = "no-such-sum"
     metrics = (Metric("gone", "", False, Mean("gone"), primary=True),)
 
 
 class OutOfRange(Regression):
+    name = "out-of-range"
+
     def example(self, task, noise):
         return super().example(task, noise) * torch.inf
 
 
 class SeesNoGap(Regression):
+    name = "sees-no-gap"
+
     def labelled(self, target):
         return torch.ones(len(target), dtype=torch.bool)
 
 
 class LossOfNothing(Regression):
+    name = "loss-of-nothing"
+
     def loss(self, task, prediction, target, mask):
         return super().loss(task, prediction, target, mask) + 1
 
 
 class BatchwiseSums(Regression):
+    name = "batchwise-sums"
+
     def statistics(self, task, prediction, target, mask):
         sums = super().statistics(task, prediction, target, mask)
         return {**sums, "square": sums["square"].mean(0).expand_as(sums["square"])}
 
 
 class NumberOfNothing(Regression):
+    name = "number-of-nothing"
+
     def statistics(self, task, prediction, target, mask):
         sums = super().statistics(task, prediction, target, mask)
         return {**sums, "count": sums["count"] + 1}
@@ -71,31 +84,40 @@ class NarrowMedian(Median):
 
 
 class NarrowConstant(Regression):
+    name = "narrow-constant"
     constant = NarrowMedian
 
 
 class GrowingDepth(Depth):
+    name = "growing-depth"
+
     def moved(self, target, zoom, mirror, lengths):
         return target + 1
 
 
 class UnturnedNormals(Normals):
+    name = "unturned-normals"
+
     def moved(self, target, zoom, mirror, lengths):
         return target * zoom
 
 
 class TwoAnswers(Regression):
+    name = "two-answers"
+
     def answer(self, task, prediction):
         return prediction.argmax(1).numpy()
 
 
 class SaysNothing(Regression):
+    name = "says-nothing"
+
     def say(self, task, prediction):
         return ""
 
 
 BROKEN = {
-    NoPrimary: ("declares", "metrics are rmse, r2, primary none"),
+    TwoOfAName: ("declares", "metrics are rmse, r2, r2 (each name once is expected)"),
     UnknownView: ("declares", "view is 'classes' (allowed: class, level, labels, value, or '' for none)"),
     OutOfRange: ("labels", "the example is infinite"),
     SeesNoGap: ("labels", "labelled does not tell an image without a label from one with"),

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from mtlbench import plugins
+from mtlbench.errors import PluginError, UnknownName
 from mtlbench.records import MetricInfo, TaskInfo, older
-from mtlbench.tasks import Task
+from mtlbench.tasks import Kind, Task
+from mtlbench.tasks.kinds import Values
+from mtlbench.tasks.kinds.depth import Depth
+from mtlbench.tasks.metric import Metric
 from mtlbench.tasks.pictures import VIEWS
-from mtlbench.tasks.reductions import KNOWN, parse, reduce
+from mtlbench.tasks.reductions import KNOWN, Mean, parse, reduce
 
 KINDS = plugins.names("kinds")
 
@@ -69,3 +73,57 @@ def test_a_quantile_is_numpys():
     for q in (0.1, 0.5, 0.9):
         found = reduce(parse({"by": "quantile", "of": "h", "width": 0.01, "low": -3.0, "q": q}), {"h": counts})
         assert float(found) == pytest.approx(np.quantile(values, q), abs=0.01)
+
+
+class Own(Values):
+    name = "own"
+    metrics = (Metric("error", "{unit}", False, Mean("abs"), primary=True),)
+
+
+def test_a_kind_is_named_by_its_class_its_place_or_its_name():
+    by_class, by_place = Task("t", Own, 1, unit="m"), Task("t", f"{__name__}:Own", 1, unit="m")
+    assert by_class == by_place
+    assert hash(by_class) == hash(by_place)
+    assert (by_class.kind, by_class.origin) == ("own", f"{__name__}:Own")
+    assert (by_class.primary.unit, by_class.dense) == ("m", False)
+    assert Task("t", Depth, 1) == Task("t", "depth", 1)
+
+
+class Unnamed(Values):
+    metrics = Own.metrics
+
+
+class Taken(Own):
+    name = "depth"
+
+
+class Undecided(Own):
+    name = "undecided"
+    metrics = (Metric("one", "", False, Mean("abs"), primary=True), Metric("two", "", False, Mean("abs"), primary=True))
+
+
+class Empty(Kind):
+    name = "empty"
+
+
+WRONG = {
+    "an unknown name": ("dept", UnknownName, "unknown task kind 'dept'; did you mean 'depth'?"),
+    "an unknown class": (f"{__name__}:Owm", PluginError, "unknown class in '.*' 'Owm'; did you mean 'Own'?"),
+    "no kind": (f"{__name__}:Metric", PluginError, "'.*:Metric' is not a kind of task"),
+    "no kind at all": (Metric, PluginError, "'Metric' is not a kind of task"),
+    "no name": (Unnamed, PluginError, "'Unnamed' is not a kind of task .*with a `name`"),
+    "a name that is taken": (Taken, PluginError, "'Taken' is called 'depth', as a registered one"),
+    "two primary metrics": (Undecided, PluginError, "'Undecided' has the primary metrics one, two \\(allowed: one\\)"),
+    "a kind that lacks things": (
+        Empty,
+        PluginError,
+        "'Empty' lacks constant, example, faults, integers, labelled, loss, metrics, statistics",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_not_a_kind_is_refused_in_one_line(what):
+    kind, error, message = WRONG[what]
+    with pytest.raises(error, match=message):
+        Task("t", kind, 1)
