@@ -41,7 +41,6 @@ class AdaShare(PolicyMethod):
         self.policy = build.module("policy", lambda: LearnedPolicy(initial_logits(options.init, *shape), options.drawn))
         if options.policy is not None:
             self.decided.copy_(policy.parse_policy(options.policy, *shape))
-        self.schedule: SearchSchedule | None = None
 
     @classmethod
     def defaults(cls, preset: str, dataset: str, tasks: Sequence[str]) -> Mapping[str, Any]:
@@ -52,7 +51,7 @@ class AdaShare(PolicyMethod):
     def phases(self, budget: Budget) -> tuple[Phase, ...]:
         if self.options.policy is not None:
             return (self._retraining(RETRAIN, budget.steps, final=True),)
-        schedule = self.schedule = make_schedule(self.options, budget, self.depth)
+        schedule = make_schedule(self.options, budget, self.depth)
         # The search holds train-b back from the weights, so the warm-up does too.
         warmup = Phase(WARMUP, schedule.warmup, (self._weights("train-a"),))
         weights, logits = self._weights("train-a", schedule.weights, self._in_search()), self._logits(schedule)
@@ -100,7 +99,7 @@ class AdaShare(PolicyMethod):
         self.decided.copy_(self.policy.candidates[chosen])
 
     def _choose(self, logits: Tensor) -> Tensor:
-        opened = self._schedule.opened_at_end
+        opened = self.schedule.opened_at_end
         return policy.decide(logits, opened) if self.options.select == "most-likely" else policy.draw(logits, opened)
 
     # --------------------------------------------------------------- execution
@@ -109,7 +108,7 @@ class AdaShare(PolicyMethod):
         return super()._each_apart() and self.where.phase != WARMUP
 
     def _searching(self) -> bool:
-        return self.where.phase == SEARCH and self.schedule is not None
+        return self.where.phase == SEARCH and self.options.policy is None
 
     def policy_now(self) -> Tensor:
         """The decided policy; during the search the most likely one of the blocks opened so far."""
@@ -118,17 +117,17 @@ class AdaShare(PolicyMethod):
         return policy.decide(self.policy.logits.detach(), self._opened())
 
     def _opened(self) -> int:
-        return self._schedule.opened(self.where.round)
+        return self.schedule.opened(self.where.round)
 
     @property
-    def _schedule(self) -> SearchSchedule:
-        assert self.schedule is not None, "phases(budget) comes first"
-        return self.schedule
+    def schedule(self) -> SearchSchedule:
+        """How the running budget is spent."""
+        return make_schedule(self.options, self.budget, self.depth)
 
     def decisions(self) -> Decisions:
         if not (self._searching() and self.training):
             return super().decisions()
-        v = self._sampled(self._schedule.temperature(self.where.round))
+        v = self._sampled(self.schedule.temperature(self.where.round))
         closed: tuple[bool, ...] = (True,) * (self.depth - self._opened())
         return {t.name: (*closed, *row.unbind()[len(closed) :]) for t, row in zip(self.tasks, v.unbind(), strict=True)}
 
@@ -144,7 +143,7 @@ class AdaShare(PolicyMethod):
         if not self._searching():
             return total
         if self.where.turn == 0:  # the logits rest: this is where the round starts
-            self.policy.remember(self.where.round, self._schedule.rounds)
+            self.policy.remember(self.where.round, self.schedule.rounds)
         logits, objective, opened = self.policy.logits, self.options.objective, self._opened()
         total = total + self.options.lambda_sparsity * policy.sparsity(logits, objective, opened)
         return total + self.options.lambda_sharing * policy.sharing(logits, objective, opened)
@@ -157,11 +156,11 @@ class AdaShare(PolicyMethod):
         alpha = self.policy.alpha()
         values = {"alpha": float(alpha.mean()), "entropy": policy.entropy(alpha)}
         if self._searching():
-            values |= {"temperature": self._schedule.temperature(self.where.round), "open": float(self._opened())}
+            values |= {"temperature": self.schedule.temperature(self.where.round), "open": float(self._opened())}
         return values
 
     def artefacts(self) -> Sequence[Artefact]:
-        if self.options.policy is not None or self.schedule is None:
+        if self.options.policy is not None or not self.budget.steps:
             return (self.described(),)
         final = self.where.phase.startswith(CANDIDATE)  # one of them is what is deployed
         chosen = int(self.where.phase.removeprefix(CANDIDATE)) if final else self.policy.best()

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlbench.backbones import Block
@@ -36,7 +35,7 @@ def execute(
 ) -> dict[str, Tensor]:
     """Each task's last features for one input batch (B, *shape).
 
-    Per block x_{l+1} = v ReLU(S(x_l) + F(x_l)) + (1 - v) S(x_l) (section 3). Without `share` every task makes its own
+    Per block x_{l+1} = v end(S(x_l) + F(x_l)) + (1 - v) S(x_l) (section 3). Without `share` every task makes its own
     pass, and batch norms on a common prefix are updated once a task (as AdaShare's release does).
     """
     together = [tuple(decisions)] if share else [(task,) for task in decisions]
@@ -58,7 +57,7 @@ def _advance(block: Block, paths: Sequence[Path], choices: Mapping[str, Choice])
             wanted[number] = min(runs)
     full: dict[int, Tensor] = {}
     for number in sorted(wanted, key=wanted.__getitem__):
-        full[number] = F.relu(shortcuts[number] + block.residual(paths[number].x), inplace=True)
+        full[number] = block.end(shortcuts[number] + block.residual(paths[number].x))
     out: list[Path] = []
     for number, path in enumerate(paths):
         out += _fork(path.tasks, choices, shortcuts[number], full.get(number))
@@ -66,7 +65,7 @@ def _advance(block: Block, paths: Sequence[Path], choices: Mapping[str, Choice])
 
 
 def _fork(tasks: Sequence[str], choices: Mapping[str, Choice], skipped: Tensor, full: Tensor | None) -> list[Path]:
-    """A path's tasks after a block, whose two ends are `skipped` = S(x) and `full` = ReLU(S(x) + F(x))."""
+    """A path's tasks after a block, whose two ends are `skipped` = S(x) and `full` = end(S(x) + F(x))."""
     paths = []
     for decided, x in ((True, full), (False, skipped)):
         same = tuple(task for task in tasks if choices[task] is decided)
@@ -85,19 +84,10 @@ class Skipped(Block):
     """What is left of a block that no task executes: its projection, or nothing."""
 
     def __init__(self, projection: nn.Module | None) -> None:
-        super().__init__()
-        self.projection = nn.Identity() if projection is None else projection
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        return self.projection(x)  # type: ignore[no-any-return]
+        super().__init__(nn.Identity(), projection)
 
     def residual(self, x: Tensor) -> Tensor:
         raise NotImplementedError("no task executes this block")
-
-
-def bare(block: Block) -> Block:
-    """A block that no task executes, without its branch; one that names no `projection` is left whole."""
-    return Skipped(block.projection) if hasattr(block, "projection") else block  # type: ignore[arg-type]
 
 
 class CompactNetwork(nn.Module):
@@ -113,7 +103,9 @@ class CompactNetwork(nn.Module):
         self.policy = {task: tuple(row) for task, row in policy.items()}
         used = [any(row[index] for row in self.policy.values()) for index in range(len(blocks))]
         self.stem = stem
-        self.blocks = nn.ModuleList(block if u else bare(block) for block, u in zip(blocks, used, strict=True))
+        self.blocks = nn.ModuleList(
+            block if u else Skipped(block.projection) for block, u in zip(blocks, used, strict=True)
+        )
         self.heads = heads
 
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -47,7 +46,7 @@ class StochasticDepth(Method):
         x = self.backbone.stem(x)
         for block, scale in zip(self.backbone.blocks, self._scales(), strict=True):
             shortcut = block.shortcut(x)
-            x = F.relu(shortcut + scale * block.residual(x)) if scale else F.relu(shortcut)
+            x = block.end(shortcut + scale * block.residual(x) if scale else shortcut)
         return {t: self.heads[t](x) for t in tasks}
 
     def _scales(self) -> list[float]:

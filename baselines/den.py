@@ -72,7 +72,7 @@ class Network(nn.Module):
 def run(block: Block, x: Tensor, level: int) -> Tensor:
     """A block at a level; at level 0 only its shortcut."""
     shortcut = block.shortcut(x)
-    return F.relu(shortcut + block.branch(x, level) if level else shortcut)  # type: ignore[operator]
+    return block.end(shortcut + block.branch(x, level) if level else shortcut)
 
 
 def run_each(block: Block, x: Tensor, levels: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class DEN(Method):
         super().__init__(options, build, tasks)
         backbone = build.backbone()
         for block in backbone.blocks:
-            block.branch = ElasticBranch.of(cast(nn.Sequential, block.branch), build)
+            block.branch = ElasticBranch.of(block.branch, build)
         heads = nn.ModuleDict({t.name: build.head(t, backbone.channels[-1]) for t in tasks})
         self.network = Network(backbone, heads)
         self.selector = Selector([t.name for t in tasks], len(backbone.blocks))

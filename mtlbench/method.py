@@ -121,7 +121,7 @@ class Method(nn.Module):
     """A sharing strategy. Subclasses set `name` and write `forward`; everything else has a default.
 
     Parameters are created once and never replaced. Whatever changes during training is a tensor in `state_dict` or a
-    function of `where`, which the harness sets before every call and restores on resume.
+    function of `where` and `budget`, which the harness sets before every call and restores on resume.
     """
 
     name: ClassVar[str]
@@ -135,6 +135,7 @@ class Method(nn.Module):
         self.build = build
         self.tasks = tuple(tasks)
         self.where = Where()
+        self.budget = Budget(0, {})
 
     @classmethod
     def defaults(cls, preset: str, dataset: str, tasks: Sequence[str]) -> Mapping[str, Any]:
@@ -162,7 +163,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def phases(self, budget: Budget) -> tuple[Phase, ...]:
-        """How the budget is spent; a pure function of options and budget, called again on resume."""
+        """How the budget is spent; a pure function of options and budget, asked for other budgets than `self.budget` too."""
         return (Phase("train", budget.steps, final=True),)
 
     def loss(self, losses: Mapping[str, Tensor]) -> Tensor:

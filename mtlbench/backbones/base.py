@@ -5,7 +5,6 @@ A method composes blocks and stages and writes no convolution stack of its own, 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -33,26 +32,45 @@ class Architecture:
     batchnorm: str = "domain"
 
 
-class Block(nn.Module, ABC):
-    """A residual block: `block(x) = relu(shortcut(x) + residual(x))`."""
+class Block(nn.Module):
+    """A residual block: `block(x) = end(shortcut(x) + residual(x))`.
 
-    @abstractmethod
+    `branch` is F, which a policy may skip; `projection` is S where the shapes of input and output differ, None for the
+    identity. A method may run, copy or replace either module. A block that ends in something else than a ReLU overrides `end`.
+    """
+
+    def __init__(self, branch: nn.Module, projection: nn.Module | None = None) -> None:
+        super().__init__()
+        self.branch = branch
+        self.projection = projection
+
     def shortcut(self, x: Tensor) -> Tensor:
         """S(x): the identity, or a projection to the residual's shape."""
+        return x if self.projection is None else self.projection(x)
 
-    @abstractmethod
     def residual(self, x: Tensor) -> Tensor:
         """F(x): the branch that a policy may skip."""
+        return self.branch(x)  # type: ignore[no-any-return]
+
+    def end(self, x: Tensor) -> Tensor:
+        """What follows the sum; never in place, since `x` may be the block's input."""
+        return F.relu(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.shortcut(x) + self.residual(x))
+        return self.end(self.shortcut(x) + self.residual(x))
 
 
 class Backbone(nn.Module):
-    """A stem and stages of blocks; `channels` counts the features after the stem and after each stage."""
+    """A stem and stages of blocks; `channels` counts the features after the stem and after each stage.
 
-    def __init__(self, stem: nn.Module, stages: Sequence[Sequence[Block]], channels: Sequence[int]) -> None:
+    `stride` is by how much the last features are smaller than the input, along each side: heads are made to it.
+    """
+
+    def __init__(
+        self, stem: nn.Module, stages: Sequence[Sequence[Block]], channels: Sequence[int], stride: int
+    ) -> None:
         super().__init__()
+        self.stride = stride
         self.stem = stem
         self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
         self.channels = tuple(channels)

@@ -43,6 +43,7 @@ class Build:
         self._maker = maker
         self._weights = weights
         self._source = source
+        self._stride: int | None = None  # of the backbone, once one was made
 
     @property
     def stream(self) -> str:
@@ -80,15 +81,17 @@ class Build:
             return backbone
 
         backbone = self.module(name, make)
+        self._stride = backbone.stride
         if self._weights is not None:
             load_torchvision(backbone, self._weights, self._source)
         return backbone
 
     def head(self, task: Task, inputs: int) -> Head:
         """The head of a task on features with `inputs` channels; the same for every method with the same features."""
+        stride = self.backbone().stride if self._stride is None else self._stride
 
         def make() -> Head:
-            head = make_head(task, inputs, self.architecture)
+            head = make_head(task, inputs, self.architecture, stride)
             if self.architecture.init != "normal":  # N(0, .01) is for layers that a batch norm follows: a head has none
                 initialise(head, self.architecture.init)
             return head

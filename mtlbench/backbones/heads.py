@@ -8,8 +8,6 @@ from mtlbench.backbones.base import Architecture
 from mtlbench.tasks import Task
 
 DILATIONS = (6, 12, 18, 24)
-OUTPUT_STRIDE = 8
-TEXT_STRIDE = 8  # of VD-CNN: three stages halve the text's length
 
 
 class Head(nn.Module):
@@ -87,12 +85,12 @@ class TextHead(Head):
         return self.linear(x.gather(2, largest).flatten(1))  # type: ignore[no-any-return]
 
 
-def make_head(task: Task, inputs: int, architecture: Architecture) -> Head:
-    """The head of a task on features with `inputs` channels."""
+def make_head(task: Task, inputs: int, architecture: Architecture, stride: int) -> Head:
+    """The head of a task on features with `inputs` channels, `stride` times smaller than the input along each side."""
     if len(architecture.shape) == 1:
-        length = -(-architecture.shape[0] // TEXT_STRIDE)  # every halving rounds up
+        length = -(-architecture.shape[0] // stride)  # every halving rounds up
         return TextHead(inputs, task.channels, architecture.head, length, architecture.dropout)
     if not task.dense:
         return LinearHead(inputs, task.channels)
-    side = min(architecture.shape[-2:]) // OUTPUT_STRIDE + 1  # the stem's pooling rounds up
+    side = min(architecture.shape[-2:]) // stride + 1  # the stem's pooling rounds up
     return DenseHead(inputs, task.channels, architecture.head, side, architecture.dropout)

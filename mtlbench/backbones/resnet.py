@@ -12,6 +12,7 @@ from mtlbench.errors import CheckpointError
 WIDTHS = (64, 128, 256, 512)
 STRIDES = (1, 2, 1, 1)
 DILATIONS = (1, 1, 2, 4)
+STRIDE = 8  # the stem's four, and the second stage's two
 
 
 def scaled(channels: int, width: float) -> int:
@@ -28,17 +29,6 @@ class ResidualBlock(Block):
     """A projection, or none, beside a branch: shared by the basic block and the bottleneck."""
 
     expansion = 1
-
-    def __init__(self, branch: nn.Module, projection: nn.Module | None) -> None:
-        super().__init__()
-        self.branch = branch
-        self.projection = projection
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        return x if self.projection is None else self.projection(x)
-
-    def residual(self, x: Tensor) -> Tensor:
-        return self.branch(x)  # type: ignore[no-any-return]
 
     @classmethod
     def make(cls, inputs: int, outputs: int, stride: int, dilation: int, first: bool, norm: Norm) -> ResidualBlock:
@@ -93,7 +83,7 @@ def _resnet(block: type[ResidualBlock], depths: tuple[int, ...], architecture: A
             inputs = width * block.expansion
         stages.append(stage)
     channels = (widths[0], *(w * block.expansion for w in widths))
-    return Backbone(_stem(widths[0], norm, architecture.shape[0]), stages, channels)
+    return Backbone(_stem(widths[0], norm, architecture.shape[0]), stages, channels, STRIDE)
 
 
 def resnet18(architecture: Architecture, norm: Norm) -> Backbone:

@@ -15,6 +15,7 @@ from mtlbench.backbones.resnet import scaled
 TOKENS = 69
 """The paper's dictionary: 66 characters, space, padding and unknown."""
 EMBEDDING = 16
+STRIDE = 8  # three stages halve the text's length
 WIDTHS = (64, 128, 256, 512)
 BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2)}  # the paper's table 2, two convolutions a block
 
@@ -43,18 +44,12 @@ class ConvolutionalBlock(Block):
     """conv3-BN-ReLU-conv3-BN beside the identity, or a 1x1 projection where width or length changes."""
 
     def __init__(self, inputs: int, outputs: int, halve: bool, norm: Norm) -> None:
-        super().__init__()
         first, second = _conv(inputs, outputs, 3), _conv(outputs, outputs, 3)
-        self.branch = nn.Sequential(*_pool(halve), first, norm(outputs), nn.ReLU(inplace=True), second, norm(outputs))
-        self.projection: nn.Module | None = None
+        branch = nn.Sequential(*_pool(halve), first, norm(outputs), nn.ReLU(inplace=True), second, norm(outputs))
+        projection: nn.Module | None = None
         if halve or inputs != outputs:
-            self.projection = nn.Sequential(*_pool(halve), _conv(inputs, outputs, 1), norm(outputs))
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        return x if self.projection is None else self.projection(x)
-
-    def residual(self, x: Tensor) -> Tensor:
-        return self.branch(x)  # type: ignore[no-any-return]
+            projection = nn.Sequential(*_pool(halve), _conv(inputs, outputs, 1), norm(outputs))
+        super().__init__(branch, projection)
 
 
 def _vdcnn(depth: int, architecture: Architecture, norm: Norm) -> Backbone:
@@ -65,7 +60,7 @@ def _vdcnn(depth: int, architecture: Architecture, norm: Norm) -> Backbone:
         first = ConvolutionalBlock(inputs, width, index > 0, norm)
         stages.append([first, *(ConvolutionalBlock(width, width, False, norm) for _ in range(blocks - 1))])
         inputs = width
-    return Backbone(Stem(widths[0]), stages, (widths[0], *widths))
+    return Backbone(Stem(widths[0]), stages, (widths[0], *widths), STRIDE)
 
 
 def vdcnn9(architecture: Architecture, norm: Norm) -> Backbone:

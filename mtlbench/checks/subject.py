@@ -23,7 +23,7 @@ from mtlbench.method import Budget, Method, Phase
 from mtlbench.tasks import Task
 from mtlbench.training.loop import Hooks, Trainer
 from mtlbench.training.optimisers import TurnOptimizer
-from mtlbench.training.plan import Segment, make_plan, resolve_phases
+from mtlbench.training.plan import Segment, declaring, make_plan, resolve_phases
 from mtlbench.training.weighting import make_weighting
 
 BATCH = 2
@@ -131,7 +131,7 @@ class Run(Generic[T]):
         self.losses.append(dict(losses))
         try:
             self.logged.append(dict(self.method.log()))
-        except Exception as error:  # told by the check of log(), not by all others
+        except Exception as error:  # declaring by the check of log(), not by all others
             self.log_error = error
 
     def _validate(self, step: int, phase: str, purpose: str) -> float:
@@ -197,7 +197,7 @@ class Subject:
     def phases(self, method: Method, dataset: Tiny, budget: int, final: bool = False) -> tuple[Phase, ...]:
         """The method's phases, checked as the runner does."""
         epoch = {part: epoch_steps(dataset, part, BATCH) for part in PARTS}
-        return resolve_phases(method.phases, Budget(budget, epoch), final)
+        return resolve_phases(declaring(method), Budget(budget, epoch), final)
 
     def run(self, seed: int = 0) -> Run[Watched]:
         """A whole run in float64 on three dense tasks."""

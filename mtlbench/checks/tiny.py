@@ -35,7 +35,7 @@ def tiny(architecture: Architecture, norm: Norm) -> Backbone:
     full = resnet18(architecture, norm)
     first, *others = (list(stage.children()) for stage in full.stages)
     stages: list[list[Block]] = [first, *(stage[:1] for stage in others)]  # type: ignore[list-item]
-    return Backbone(full.stem, stages, full.channels)
+    return Backbone(full.stem, stages, full.channels, full.stride)
 
 
 class Tiny(Dataset):

@@ -82,6 +82,10 @@ class Dataset(ABC):
         self.root = root
         self._parts: dict[tuple[str, str], np.ndarray] = {}
 
+    def preset(self, name: str) -> Mapping[str, Any]:
+        """The settings under a preset; a data set may let them follow from what was opened (its tasks, its layout)."""
+        return self.presets.get(name, {})
+
     @abstractmethod
     def size(self, split: str, stream: str) -> int:
         """How many items lie in "train" (validation not yet carved out) or "test"."""

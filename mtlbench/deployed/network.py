@@ -16,7 +16,7 @@ from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build
 from mtlbench.config import RunConfig, parse
 from mtlbench.errors import CheckpointError, unknown
-from mtlbench.method import Method, Where
+from mtlbench.method import Budget, Method, Where
 from mtlbench.records import read_run
 from mtlbench.tasks import Task
 
@@ -78,7 +78,8 @@ class DeployedNetwork:
 def save(folder: Path, method: Method) -> None:
     """Write the method's weights, and where training stood when they were chosen, beside the record."""
     state = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
-    save_file(state, folder / FILE, metadata={"where": json.dumps(asdict(method.where))})
+    budget = json.dumps({"steps": method.budget.steps, "epoch": dict(method.budget.epoch)})
+    save_file(state, folder / FILE, metadata={"where": json.dumps(asdict(method.where)), "budget": budget})
 
 
 def load(folder: Path, own: Sequence[str] = ()) -> DeployedNetwork:
@@ -109,7 +110,8 @@ def load(folder: Path, own: Sequence[str] = ()) -> DeployedNetwork:
     network: Method = kind(parse(kind.Options, dict(config.options), f"method '{config.method}'"), build, tasks)
     try:
         with safe_open(path, "pt") as file:
-            network.where = Where(**json.loads((file.metadata() or {})["where"]))
+            said = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+        network.where, network.budget = Where(**said["where"]), Budget(**said.get("budget", {"steps": 0, "epoch": {}}))
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"'{path}' does not fit its record: {' '.join(str(error).split())[:200]}") from error

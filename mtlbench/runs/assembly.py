@@ -21,7 +21,7 @@ from mtlbench.method import Budget, Method, Phase
 from mtlbench.runs import environment
 from mtlbench.runs.request import Request
 from mtlbench.training.compute import Account, Estimate
-from mtlbench.training.plan import resolve_phases
+from mtlbench.training.plan import declaring, resolve_phases
 
 PARTS = ("train", "train-a", "train-b")
 
@@ -133,8 +133,8 @@ class Assembly:
         epoch = {p: epoch_steps(self.dataset, p, self.config.batch_size) for p in PARTS}
         budget = Budget(self.config.steps, epoch)
         if account is not None:
-            return account.phases(method.phases, budget)
-        return resolve_phases(method.phases, budget, self.config.budget == "final")
+            return account.phases(declaring(method), budget)
+        return resolve_phases(declaring(method), budget, self.config.budget == "final")
 
 
 def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:

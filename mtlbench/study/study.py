@@ -53,8 +53,7 @@ def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
     pretrained, weights = _pretrained(settings.pretrained)
     _before_data(settings, kind, chosen, preset, weights)
     dataset = _open(settings, data)
-    if hasattr(dataset, "preset"):
-        preset = dataset.preset(settings.preset)
+    preset = dataset.preset(settings.preset)
     base = {
         "steps": STEPS[settings.preset],
         **{k: v for k, v in preset.items() if k != "data"},

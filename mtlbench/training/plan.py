@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mtlbench.errors import ConfigError, PluginError
-from mtlbench.method import Budget, Phase, Turn
+from mtlbench.method import Budget, Method, Phase, Turn
 
 FINE = 1000
 """So many times its own steps is the budget by which a method's proportions are read."""
@@ -57,6 +57,16 @@ def make_plan(phases: Sequence[Phase]) -> list[Segment]:
             step, done, number = step + steps, done + steps, number + 1
         plan += [replace(s, turn_steps=kinds[s.turn_index]) for s in segments]
     return plan
+
+
+def declaring(method: Method) -> Callable[[Budget], tuple[Phase, ...]]:
+    """`method.phases`, and `method.budget` set to what it is asked for: the budget asked for last is the one that runs."""
+
+    def declare(budget: Budget) -> tuple[Phase, ...]:
+        method.budget = budget
+        return method.phases(budget)
+
+    return declare
 
 
 def resolve_phases(declare: Callable[[Budget], tuple[Phase, ...]], budget: Budget, final: bool) -> tuple[Phase, ...]:

@@ -16,7 +16,7 @@ from mtlbench.errors import ConfigError
 from mtlbench.method import Budget, Where
 from mtlbench.training.optimisers import TurnOptimizer
 from mtlbench.training.weighting import Weighting
-from tests.helpers.networks import TASKS, images, tiny_method
+from tests.helpers.networks import TASKS, begun, images, tiny_method
 
 EPOCH = {"train": 10, "train-a": 8, "train-b": 2}
 NAMES = [t.name for t in TASKS[:3]]
@@ -25,7 +25,7 @@ NAMES = [t.name for t in TASKS[:3]]
 def make(budget: int = 600, **options: object) -> AdaShare:
     method = tiny_method("adashare", 3, options)
     assert isinstance(method, AdaShare)
-    method.phases(Budget(budget, EPOCH))
+    begun(method, Budget(budget, EPOCH))
     return method
 
 
@@ -51,7 +51,7 @@ def step_loss(method: AdaShare, x: Tensor, tasks: Sequence[str] = NAMES) -> Tens
     "options", [{}, {"select": "sample", "candidates": 3}, {"turns": (40, 10)}, {"turns": "epoch"}]
 )
 def test_phases_spend_exactly_the_budget(budget: int, options: dict[str, object]) -> None:
-    phases = tiny_method("adashare", 2, options).phases(Budget(budget, EPOCH))
+    phases = begun(tiny_method("adashare", 2, options), Budget(budget, EPOCH))
     assert sum(p.steps for p in phases) == budget
     assert all(p.steps >= 0 for p in phases)
     assert phases[-1].final
@@ -59,7 +59,7 @@ def test_phases_spend_exactly_the_budget(budget: int, options: dict[str, object]
 
 
 def test_default_phases() -> None:
-    warmup, search, final = make(1000).phases(Budget(1000, EPOCH))
+    warmup, search, final = begun(make(1000), Budget(1000, EPOCH))
     assert [(p.name, p.steps) for p in (warmup, search, final)] == [(WARMUP, 200), (SEARCH, 300), (RETRAIN, 500)]
     assert [(t.part, [g.prefix for g in t.groups]) for t in search.turns] == [
         ("train-a", ["backbone", "heads"]),
@@ -73,14 +73,14 @@ def test_default_phases() -> None:
 
 
 def test_retrain_continue_keeps_the_weights() -> None:
-    assert make(retrain="continue").phases(Budget(600, EPOCH))[-1].fresh == ()
+    assert begun(make(retrain="continue"), Budget(600, EPOCH))[-1].fresh == ()
 
 
 @pytest.mark.parametrize("budget", [100, 600, 3000, 20000])
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34"])
 def test_derived_schedules_open_everything_by_half_and_cool_down(budget: int, backbone: str) -> None:
     method = tiny_method("adashare", 2, backbone=backbone)
-    method.phases(Budget(budget, EPOCH))
+    begun(method, Budget(budget, EPOCH))
     plan = method.schedule
     assert plan.opened(0) == 1
     assert plan.opened(plan.rounds // 2) == method.depth
@@ -113,7 +113,7 @@ def test_without_curriculum_all_blocks_are_open_at_once() -> None:
 
 def test_weight_decay_of_the_logits_follows_the_objective() -> None:
     for options, decay in (({}, 0.0), ({"objective": "release"}, 5e-4), ({"logits_weight_decay": 0.1}, 0.1)):
-        assert make(**options).phases(Budget(600, EPOCH))[1].turns[1].optimizer.weight_decay == decay
+        assert begun(make(**options), Budget(600, EPOCH))[1].turns[1].optimizer.weight_decay == decay
 
 
 # --------------------------------------------------------------------------------------------------------- gradients
@@ -149,7 +149,7 @@ def test_turns_move_logits_and_weights_apart() -> None:
     method = make(lambda_sparsity=0.1)
     config = RunConfig(method="adashare", tasks=tuple(NAMES), steps=600)
     weighting = Weighting(method.tasks, {})
-    search = method.phases(Budget(600, EPOCH))[1]
+    search = begun(method, Budget(600, EPOCH))[1]
     for number, turn in enumerate(search.turns):
         searching(method, turn=number)
         before = {k: v.clone() for k, v in method.state_dict().items()}
@@ -262,7 +262,7 @@ def test_evaluation_in_the_search_uses_the_most_likely_policy() -> None:
 
 def test_the_most_likely_policy_is_retrained() -> None:
     method = make(init="random")
-    method.start(method.phases(Budget(600, EPOCH))[-1], {})
+    method.start(begun(method, Budget(600, EPOCH))[-1], {})
     logits = method.policy.logits
     assert torch.equal(method.decided, logits[..., 1] > logits[..., 0])
     (artefact,) = method.artefacts()
@@ -272,7 +272,7 @@ def test_the_most_likely_policy_is_retrained() -> None:
 
 def test_candidates_are_scored_and_the_best_is_retrained() -> None:
     method = make(init="random", select="sample", candidates=4)
-    _, _, *trials, final = method.phases(Budget(600, EPOCH))
+    _, _, *trials, final = begun(method, Budget(600, EPOCH))
     assert [p.name for p in trials] == [f"{CANDIDATE}{i}" for i in range(4)]
     assert all(p.scored and p.fresh == ("backbone", "heads") and p.steps == 30 and not p.final for p in trials)
     scores, policies = {}, []
@@ -292,7 +292,7 @@ def test_candidates_are_scored_and_the_best_is_retrained() -> None:
 
 def test_one_sampled_policy_needs_no_trials() -> None:
     method = make(init="random", select="sample", candidates=1)
-    phases = method.phases(Budget(600, EPOCH))
+    phases = begun(method, Budget(600, EPOCH))
     assert [p.name for p in phases] == [WARMUP, SEARCH, RETRAIN]
     torch.manual_seed(1)
     method.start(phases[-1], {})
@@ -301,7 +301,7 @@ def test_one_sampled_policy_needs_no_trials() -> None:
 
 def test_blocks_never_opened_execute() -> None:
     method = make(100, init="random", speed=100.0)
-    method.start(method.phases(Budget(100, EPOCH))[-1], {})
+    method.start(begun(method, Budget(100, EPOCH))[-1], {})
     assert method.decided[:, :-1].all()
 
 
@@ -353,7 +353,7 @@ def test_log_tells_where_the_search_stands() -> None:
 
 def test_a_fixed_policy_needs_no_search() -> None:
     method = tiny_method("adashare", 2, {"policy": "10111111,11111011"})
-    (phase,) = method.phases(Budget(100, EPOCH))
+    (phase,) = begun(method, Budget(100, EPOCH))
     assert (phase.name, phase.steps, phase.final) == (RETRAIN, 100, True)
     method.start(phase, {})
     assert method.decided.int().tolist() == [[1, 0, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 1, 1]]

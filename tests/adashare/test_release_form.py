@@ -12,7 +12,7 @@ from torch import Tensor
 from adashare.base import PolicyMethod
 from adashare.method import RETRAIN, SEARCH, WARMUP, AdaShare
 from mtlbench.method import Budget, Where
-from tests.helpers.networks import TASKS, images, tiny_method
+from tests.helpers.networks import TASKS, begun, images, tiny_method
 
 NAMES = [t.name for t in TASKS[:3]]
 ROWS = "10111011,11110000,01011010"  # block 1 runs for two tasks, the seventh for one, the last for none but the first
@@ -54,7 +54,7 @@ def assert_same_state(one: PolicyMethod, other: PolicyMethod) -> None:
 def make(name: str, **options: object) -> tuple[PolicyMethod, PolicyMethod]:
     """A method in float64 and its copy, both in training."""
     method = tiny_method(name, 3, {"bn": "release", **options}).double().train()
-    method.phases(Budget(600, {"train": 10, "train-a": 8, "train-b": 2}))
+    begun(method, Budget(600, {"train": 10, "train-a": 8, "train-b": 2}))
     assert isinstance(method, PolicyMethod)
     return method, copy.deepcopy(method)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlbench.backbones import Architecture, Build
 from mtlbench.config import parse
-from mtlbench.method import Budget, Method, Where
+from mtlbench.method import Budget, Method, Phase, Where
 from mtlbench.plugins import load
 from mtlbench.tasks import Task
 
@@ -48,12 +48,18 @@ def tiny_method(
     return method
 
 
+def begun(method: Method, budget: Budget) -> tuple[Phase, ...]:
+    """A method's phases under a budget, which it is told as the harness tells it."""
+    method.budget = budget
+    return method.phases(budget)
+
+
 def last_phase(name: str, tasks: Sequence[Task], side: int, width: float, head: int = 16) -> Method:
     """A registered method as it trains in its last phase: ResNet-18 at side x side, channels last."""
     cls = load("methods", name)
     build = tiny_build(width=width, shape=(3, side, side), head=head)
     method: Method = cls(cls.Options(), build, tuple(tasks))
-    phases = method.phases(Budget(300, {"train": 50, "train-a": 40, "train-b": 10}))
+    phases = begun(method, Budget(300, {"train": 50, "train-a": 40, "train-b": 10}))
     method.where = Where(299, phases[-1].name)
     return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 

@@ -12,7 +12,7 @@ from mtlbench.method import Budget, Phase
 from mtlbench.runs import course, runner
 from mtlbench.runs.assembly import Assembly
 from mtlbench.training.compute import SHADOWS, Account, Estimate
-from mtlbench.training.plan import make_plan
+from mtlbench.training.plan import declaring, make_plan
 from tests.runs.test_runner import DOMAINS, Killed, kill_at, numbers, request
 
 STEPS = 12
@@ -49,7 +49,7 @@ def test_streams_count_too(tmp_path: Path) -> None:
 def test_every_shadow_counts_the_same(tmp_path: Path) -> None:
     """The meta device, only the layers on it, and the method as it is."""
     estimate, _ = told(request(tmp_path, method="adashare"))
-    (policy,) = [s for s in make_plan(estimate.method.phases(_budget())) if s.phase.name == "policy"][:1]
+    (policy,) = [s for s in make_plan(declaring(estimate.method)(_budget())) if s.phase.name == "policy"][:1]
     counts = {estimate._count(policy, policy.start, shadow) for shadow in SHADOWS}
     assert len(counts) == 1
 
