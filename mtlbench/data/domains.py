@@ -17,7 +17,8 @@ from mtlbench.data.augment import Augmentation, Zoom, augment, fits_crop
 from mtlbench.data.base import Batch, DataOptions
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.files import Array, bad, folder, inside, lines, require
-from mtlbench.data.disk.images import SUFFIXES, photo
+from mtlbench.data.disk.folders import apart, domain_folders, folders, found, not_above, strictly
+from mtlbench.data.disk.images import photo
 from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column, unpack_images
 from mtlbench.data.published import experiment
 from mtlbench.errors import DataError
@@ -117,15 +118,21 @@ class DomainNet(Domains):
 
 def recognise(root: Path) -> tuple[str, list[str], tuple[str, ...], dict[str, Domain]]:
     """The layout, the domains' names, the classes' names, and every domain, by what lies in the folder."""
-    names = sorted(p.name.removesuffix("_train.txt") for p in root.glob("*_train.txt"))
-    if names:
+    listed = {p.name.removesuffix(f"_{split}.txt") for split in SPLITS for p in found(root, f"*_{split}.txt")}
+    if names := sorted(listed):
         domains = {name: _listed(root, name) for name in names}
-        return "lists", names, _class_names(root, domains), domains
-    names = sorted(p.name for p in root.iterdir() if p.is_dir() and any(c.is_dir() for c in p.iterdir()))
-    if not names:
-        raise DataError(f"'{root}': no domain (expected: {EXPECTED})")
-    classes = tuple(sorted({c.name for n in names for c in (root / n).iterdir() if c.is_dir()}))
-    return "tree", names, classes, {name: _tree(root / name, classes) for name in names}
+        layout, classes = "lists", _class_names(root, domains)
+    else:
+        not_above(root)
+        names = [place.name for place in domain_folders(root)]
+        if not names:
+            raise DataError(f"'{root}': no domain (expected: {EXPECTED})")
+        read = {name: {c.name: strictly(c) for c in folders(root / name)} for name in names}
+        layout, classes = "tree", tuple(sorted({c for images in read.values() for c in images if images[c]}))
+        domains = {name: _tree(root / name, classes, read[name]) for name in names}
+    apart(names, "domain", root)
+    apart(classes, "class", root)
+    return layout, names, classes, domains
 
 
 def _listed(root: Path, name: str) -> Domain:
@@ -166,12 +173,11 @@ def _class_names(root: Path, domains: Mapping[str, Domain]) -> tuple[str, ...]:
     return tuple(found[i].pop() if len(found[i]) == 1 else str(i) for i in range(len(found)))
 
 
-def _tree(place: Path, classes: Sequence[str]) -> Domain:
+def _tree(place: Path, classes: Sequence[str], images: Mapping[str, Sequence[Path]]) -> Domain:
     """A domain of `<class>/<image>`: every fifth image of a class, in the order of names, is for testing."""
     rows: dict[str, list[tuple[Path, int]]] = {split: [] for split in SPLITS}
     for label, name in enumerate(classes):
-        images = sorted(p for p in (place / name).glob("*") if p.suffix.lower() in SUFFIXES)
-        for index, path in enumerate(images):
+        for index, path in enumerate(images.get(name, ())):
             rows["test" if index % HELD == HELD - 1 else "train"].append((path, label))
     for split in SPLITS:
         if not rows[split]:

@@ -15,7 +15,7 @@ from mtlbench.data.disk import cityscapes_layouts, nyuv2_layouts
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.dense import absences
 from mtlbench.data.disk.files import folder
-from mtlbench.data.disk.nyuv2_matlab import MATLAB
+from mtlbench.data.disk.folders import SIGNS, below, domain_folders, found, left_out, signs
 from mtlbench.data.disk.source import Source
 from mtlbench.data.disk.stored import INPUT, Key, combine
 from mtlbench.errors import DataError
@@ -44,6 +44,9 @@ class Report:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # stream -> split -> items
     findings: dict[str, str] = field(default_factory=dict)
     masked: dict[str, str] = field(default_factory=dict)  # task -> labels that are none, of how many
+    took: int = 0  # files
+    left: tuple[int, list[str]] = (0, [])  # files that are no part of it, and what they are
+    others: list[str] = field(default_factory=list)  # what else the folder could be
     fingerprint: str | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -53,6 +56,9 @@ class Report:
         rows |= {f"items {'' if stream == ALL else stream}".strip(): _counted(n) for stream, n in self.counts.items()}
         rows |= self.findings
         rows |= {"masked": ", ".join(f"{task} {count}" for task, count in self.masked.items()) or "nothing"}
+        if self.layout != "unknown":
+            rows |= {"took": f"{self.took} files", "left out": f"{self.left[0]} files{_listed(self.left[1])}"}
+        rows |= {"could also be": ", ".join(self.others)} if self.others else {}
         rows |= {"fingerprint": self.fingerprint or "none: damaged", "problems": str(len(self.problems) or "none")}
         width = max(map(len, rows)) + 2
         said = [f"{name:<{width}}{value}" for name, value in rows.items()]
@@ -65,35 +71,37 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{split} {count}" for split, count in counts.items())
 
 
+def _listed(kinds: Sequence[str]) -> str:
+    return f": {', '.join(kinds)}" if kinds else ""
+
+
 def check(path: Path) -> Report:
     """Read the data set in a folder, every file of it. DataError where there is no folder or nothing is recognised."""
     root = folder(path, "data", "a data set in one of its layouts")
-    report = Report(root, detect(root))
+    known = detect(root)
+    report = Report(root, known[0], others=known[1:])
     try:
         report.layout, tasks, columns = _open(root, report.dataset)
     except DataError as error:
         report.problems.append(str(error))
         return report
+    taken = {path for column in columns.values() for path in column.sources}
+    taken |= {path for pattern in SIGNS[report.dataset] for path in found(root, pattern)}
+    report.took, report.left = sum(path.is_file() for path in taken), left_out(root, taken)
     _read(report, tasks, columns)
     return report
 
 
-def detect(root: Path) -> str:
-    """The data set that a folder's names point to."""
-    if any((root / name).is_file() for name in (nyuv2_layouts.LISTING, MATLAB)):
-        return "nyuv2"
-    if (root / cityscapes_layouts.LISTING).is_file() or (root / "leftImg8bit").is_dir():
-        return "cityscapes"
-    if (root / taskonomy.LISTING).is_file() or any((root / "rgb").glob("*_rgb")):
-        return "taskonomy"
-    if (root / "train" / "image").is_dir():
-        return "nyuv2" if (root / "train" / "normal").is_dir() else "cityscapes"
-    if any(root.glob("*.task.train")):
-        return "fdu-mtl"
-    if any(root.glob("*/train.csv")):
-        return "text"
-    if any(root.glob("*_train.txt")) or any(p.is_dir() for p in root.glob("*/*")):
-        return "domains"
+def detect(root: Path) -> list[str]:
+    """The data sets that a folder's names point to, the one that is meant first."""
+    if known := signs(root, tree=False):
+        return known
+    if sets := below(root):
+        raise DataError(
+            f"'{root}': holds data sets in its folders: {', '.join(sets[:5])} (expected: one of those folders)"
+        )
+    if domain_folders(root):
+        return ["domains"]
     layouts = "; ".join(f"{name}: {expected}" for name, expected in _EXPECTED.items())
     raise DataError(f"'{root}': no data set recognised (expected: {layouts})")
 
@@ -148,6 +156,8 @@ def _read(report: Report, tasks: Sequence[Task], columns: Mapping[Key, Column]) 
     report.masked = {name: masked for name, tally in tallies.items() if (masked := tally.masked())}
     if not report.problems:
         report.fingerprint = combine(fingerprints)
+    bare = [name for name, tally in tallies.items() if tally.task and tally.items and not tally.labelled]
+    report.problems += [f"'{name}' has no label in any item (expected: labels for some)" for name in bare]
     # After what is damaged: an image may lack a label's file where that is allowed, and the data are sound then.
     for (split, _, name), column in columns.items():
         report.problems += map(str, absences(column, split, name, report.dataset))
@@ -170,6 +180,7 @@ class Tally:
             return
         stored = np.stack(rows)
         rows.clear()
+        self.items += len(stored)
         if self.task is None:
             self._values(torch.from_numpy(stored).reshape(-1, 1))
             return
@@ -177,7 +188,6 @@ class Tally:
         mask = labelled(self.task, target)
         self.elements += mask.numel()
         self.labelled += int(mask.sum())
-        self.items += len(mask)
         self.without += int((~mask.reshape(len(mask), -1).any(1)).sum())
         if self.task.meaning.integers:
             found = torch.bincount(target[mask].long(), minlength=self.task.channels).numpy()
@@ -196,11 +206,15 @@ class Tally:
 
     def describe(self) -> str:
         """One line."""
+        if not self.items:
+            return "nothing that can be read"
         if self.task is None:
             return f"stored values {self.low:g} to {self.high:g}"
         share = 100 * (1 - self.labelled / max(self.elements, 1))
         derived = " (derived from depth)" if self.task.derived else ""
         said = f"{self.task.kind}{derived}, {share:.2f} % unlabelled"
+        if not self.labelled:
+            return f"{self.task.kind}{derived}, no label in any of {self.items} items"
         said += f" ({self.without} of {self.items} items wholly)" if self.without else ""
         if self.classes is not None:
             present = int((self.classes > 0).sum())

@@ -23,6 +23,7 @@ from mtlbench.data.disk.dense import (
     unpack_classes,
 )
 from mtlbench.data.disk.files import Array, bad, folder
+from mtlbench.data.disk.folders import found
 from mtlbench.data.disk.images import label_image, photo
 from mtlbench.data.disk.layouts import Parts, Paths, listed
 from mtlbench.data.disk.source import Source
@@ -98,12 +99,12 @@ def _tree(root: Path) -> Paths:
 
     The official validation buildings are left out: validation is carved out of train.
     """
-    names = sorted(p.name.removesuffix("_rgb") for p in (root / DOMAINS[INPUT]).glob("*_rgb") if p.is_dir())
+    names = [p.name.removesuffix("_rgb") for p in found(root / DOMAINS[INPUT], "*_rgb") if p.is_dir()]
     held = set(names) & TEST_BUILDINGS or set(names[-max(1, len(names) // 5) :])
     split = {"train": [n for n in names if n not in held | VALIDATION_BUILDINGS], "test": sorted(held)}
     paths: Paths = {}
     for part, buildings in split.items():
-        images = [p for b in buildings for p in sorted((root / DOMAINS[INPUT] / f"{b}_rgb").glob("point_*_rgb.png"))]
+        images = [p for b in buildings for p in found(root / DOMAINS[INPUT] / f"{b}_rgb", "point_*_rgb.png")]
         if not images:
             bad(
                 root / DOMAINS[INPUT],

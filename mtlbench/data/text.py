@@ -17,6 +17,7 @@ from mtlbench.data.base import DataOptions
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.class_names import SENTIMENT
 from mtlbench.data.disk.files import Array, bad, folder, lines
+from mtlbench.data.disk.folders import apart, found
 from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column
 from mtlbench.errors import DataError
 from mtlbench.tasks import Task, select_tasks
@@ -174,9 +175,11 @@ class FduMtl(Texts):
 
     @staticmethod
     def corpora(root: Path) -> tuple[str, dict[str, Corpus]]:
-        names = sorted(p.name.removesuffix(".task.train") for p in root.glob("*.task.train"))
+        splits = ("train", "test")
+        names = sorted({p.name.removesuffix(f".task.{s}") for s in splits for p in found(root, f"*.task.{s}")})
         if not names:
             raise DataError(f"'{root}': no task (expected: {FDU})")
+        apart(names, "task", root)
         return "fdu-mtl", {
             name: Corpus({s: root / f"{name}.task.{s}" for s in ("train", "test")}, tabbed, SENTIMENT) for name in names
         }
@@ -199,9 +202,10 @@ class TextFolders(Texts):
 
     @staticmethod
     def corpora(root: Path) -> tuple[str, dict[str, Corpus]]:
-        names = sorted(p.parent.name for p in root.glob("*/train.csv"))
+        names = sorted({p.parent.name for s in ("train", "test") for p in found(root, f"*/{s}.csv")})
         if not names:
             raise DataError(f"'{root}': no task (expected: {CSV})")
+        apart(names, "task", root)
         return "csv", {name: Corpus({s: root / name / f"{s}.csv" for s in ("train", "test")}, table) for name in names}
 
 

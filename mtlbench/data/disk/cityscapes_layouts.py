@@ -19,6 +19,7 @@ from mtlbench.data.disk.dense import (
     unpack_reals,
 )
 from mtlbench.data.disk.files import Array, array, bad
+from mtlbench.data.disk.folders import found
 from mtlbench.data.disk.images import label_image, photo
 from mtlbench.data.disk.layouts import listed, numbered_folders
 from mtlbench.data.disk.resize import nearest
@@ -127,7 +128,7 @@ def official(root: Path, classes: int, height: int) -> Source:
     }
     columns: dict[tuple[str, str], Column] = {}
     for split, place in SPLITS.items():
-        images = sorted((root / folders[INPUT] / place).glob(f"*/*_{endings[INPUT]}.png"))
+        images = found(root / folders[INPUT] / place, f"*/*_{endings[INPUT]}.png")
         if not images:
             bad(root / folders[INPUT] / place, "no image", f"<city>/<image>_{endings[INPUT]}.png")
         stems = [f"{p.parent.name}/{p.name.removesuffix(f'{endings[INPUT]}.png')}" for p in images]

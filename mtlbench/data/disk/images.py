@@ -18,7 +18,7 @@ from mtlbench.data.disk.files import MAX_PIXELS, Array, bad, opened
 from mtlbench.errors import DataError, one_line
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 """The endings of photos."""
 EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK")
 _ORIENTATION, _TIFF_BITS = 0x0112, 258
