@@ -77,13 +77,18 @@ def completed(request: Request, folders: Mapping[tuple[str, int], Path] | None =
 
 
 def artefacts(folder: Path, method: str) -> dict[str, Any]:
-    """The JSON artefacts of a finished run by name; ConfigError where it is not finished or they cannot be read."""
+    """The JSON artefacts of a finished run by name, and its deployed network's "cost".
+
+    Raises ConfigError where it is not finished or they cannot be read.
+    """
     try:
         run = records.read_run(folder)
         kept = [a for a in run.artefacts if a.path.endswith(".json")]
         found = {a.name: json.loads((folder / a.path).read_text(encoding="utf-8")) for a in kept}
     except (OSError, ValueError, RecordError) as error:
         raise ConfigError(f"the run of {method} to follow cannot be read: {error}") from error
+    if run.cost is not None:
+        found["cost"] = run.cost.model_dump(mode="json")
     if run.status != "finished":
         raise ConfigError(f"the run of {method} to follow is {run.status} ('{folder}')")
     return found

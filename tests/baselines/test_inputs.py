@@ -13,6 +13,7 @@ METHODS = [
     ("single-task", {}),
     ("hard-sharing", {}),
     ("hard-sharing-wide", {}),
+    ("hard-sharing-narrow", {}),
     ("single-task-narrow", {}),
     ("cross-stitch", {}),
     ("cross-stitch", {"unit": "channel"}),

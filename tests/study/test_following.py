@@ -80,3 +80,17 @@ def test_the_runner_refuses_what_nobody_completed(tmp_path: Path) -> None:
         "failed",
         "random-policy follows a run of adashare: only a study knows which",
     )
+
+
+def test_hard_sharing_is_narrowed_to_what_is_deployed(tmp_path: Path) -> None:
+    hard, learned, narrow = following.in_order(
+        requests(tmp_path, "hard-sharing,adashare,hard-sharing-narrow", "run.width=0.25"), launch
+    )
+    assert narrow.status == "finished", narrow.reason
+    whole, aim, made = (records.read_run(o.folder).cost for o in (hard, learned, narrow))
+    assert whole is not None and aim is not None and made is not None
+    assert made.parameters.backbone <= 1.05 * min(aim.parameters.backbone, whole.parameters.backbone)
+    assert made.macs.backbone <= 1.05 * min(aim.macs.backbone, whole.macs.backbone)
+    sides = (made.parameters.backbone / aim.parameters.backbone, made.macs.backbone / aim.macs.backbone)
+    assert max(sides) > 0.9 or made.macs.backbone == whole.macs.backbone  # no smaller than it must be
+    assert records.read_run(narrow.folder).start.config["options"]["macs"] == aim.macs.backbone
