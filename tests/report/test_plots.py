@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mtlbench.report import build
 from mtlbench.report.analysis import ranking, statistics
-from mtlbench.report.plots import critical, curves, pareto, policies, scaling, style
+from mtlbench.report.plots import critical, curves, pareto, policies, scaling, style, trees
 from mtlbench.report.plots import figures as plots
 from mtlbench.report.plots.looks import looks
 from mtlbench.report.plots.pareto import front
@@ -127,6 +127,44 @@ def test_policies_are_drawn_for_whoever_has_one(
     content: Any = policies.data(result, {})
     assert content["rows"][0]["label"] == "of-my-own"
     assert content["rows"][0]["seeds"][0]["decided"]
+
+
+def with_tree(folder: Path, tree: Any) -> None:
+    """A run that keeps a tree beside its record."""
+    (folder / "tree.json").write_text(json.dumps(tree))
+    record = folder / "record.jsonl"
+    first, *lines = record.read_text().splitlines()
+    record.write_text(
+        "\n".join([first, json.dumps({"kind": "artefact", "name": "tree", "path": "tree.json"}), *lines]) + "\n"
+    )
+
+
+def test_trees_are_drawn_without_crossing(synthetic: ModuleType, tmp_path: Path) -> None:
+    paths = {"segmentation": [0, 0, 1], "normals": [0, 2, 2], "depth": [0, 0, 0]}
+    with_tree(
+        synthetic.run(tmp_path, "ltb", 0, per_image=False), {"levels": ["stem", "stage 1", "stage 2"], "paths": paths}
+    )
+    synthetic.run(tmp_path, "hard-sharing", 0, per_image=False)
+    content: Any = trees.data(read(tmp_path).aggregates[0], {})
+    (row,) = content["rows"]
+    (seed,) = row["seeds"]
+    assert seed["tasks"] == ["depth", "segmentation", "normals"]
+    assert trees.places(seed["paths"]) == {
+        (0,): (0, 1), (0, 0): (1, 0.5), (0, 2): (1, 2), (0, 0, 0): (2, 0), (0, 0, 1): (2, 1), (0, 2, 2): (2, 2),
+    }  # fmt: skip
+    with style.context():
+        (axes,) = trees.draw({**content, "note": ""}).axes
+    assert {t.get_text() for t in axes.texts} >= {"depth", "segmentation", "normals"}
+    assert "6 nodes" in axes.get_title(loc="left")
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [[], {}, {"levels": ["stem"], "paths": {"a": [0, 1]}}, {"levels": ["s", "t"], "paths": {"a": [0, 1], "b": [1, 1]}}],
+)
+def test_what_is_no_tree_is_not_drawn(synthetic: ModuleType, tmp_path: Path, tree: Any) -> None:
+    with_tree(synthetic.run(tmp_path, "ltb", 0, per_image=False), tree)
+    assert trees.data(read(tmp_path).aggregates[0], {}) is None
 
 
 def test_cost_by_number_of_tasks(synthetic: ModuleType, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from mtlbench.report.plots import (
     scaling,
     style,
     transfer,
+    trees,
     trials,
 )
 from mtlbench.report.text import clean
@@ -37,6 +38,7 @@ STUDY: Mapping[str, ModuleType] = {
     "transfer": transfer,
     "curves": curves,
     "policies": policies,
+    "trees": trees,
     "tuning": trials,
     "gallery": samples,
     "classified": classified,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, SideBySide, TaskInfo
+from mtlbench.report.reading.artefacts import Tree, read_tree
 from mtlbench.report.text import as_float, clean
 
 
@@ -62,6 +63,7 @@ class ReportedRun:
     artefacts: Mapping[str, str]
     curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
     policy: Policy | None = None
+    tree: Tree | None = None
     control_of: str | None = None  # of role "control": whose training it is given, by its "steps" or "flops"
     control_kind: str | None = None
     neighbours: bool | None = None  # whether neighbouring test images resemble each other
@@ -126,6 +128,7 @@ def reported(run: Run) -> ReportedRun:
         artefacts={a.name: a.path for a in run.artefacts},
         curves=_curves(run),
         policy=read_policy(run),
+        tree=read_tree(artefact_file(run, "tree")),
         control_of=None if start.control_of is None else clean(start.control_of, 200),
         control_kind=start.control_kind,
         neighbours=start.neighbours,
@@ -177,10 +180,15 @@ def inside(folder: Path, name: str) -> Path | None:
 LIMIT = 32 * 2**20  # bytes of a policy file that are read
 
 
+def artefact_file(run: Run, name: str) -> Path | None:
+    """The plain file of an artefact of this name in the run's own folder."""
+    path = next((a.path for a in run.artefacts if a.name == name), None)
+    return inside(run.folder, path) if path else None
+
+
 def read_policy(run: Run) -> Policy | None:
     """The policy artefact, whichever method wrote it; None where there is none or it is not one."""
-    name = next((a.path for a in run.artefacts if a.name == "policy"), None)
-    path = inside(run.folder, name) if name else None
+    path = artefact_file(run, "policy")
     if path is None or path.stat().st_size > LIMIT:
         return None
     try:
