@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 
 from mtlbench.data.disk import cache
 from mtlbench.data.disk.cache import Column, Stored
-from mtlbench.errors import DataError
+from mtlbench.errors import ConfigError, DataError
 
 COUNT = 10
 
@@ -74,6 +75,82 @@ def test_a_touched_source_is_decoded_anew_with_the_same_fingerprint(source: Coun
     os.utime(source.files[4], ns=(1, 1))
     assert source.load().fingerprint == before
     assert source.decoded == 2 * COUNT
+
+
+def rewritten(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def replaced(path: Path, content: bytes) -> None:
+    other = path.with_name("other")
+    other.write_bytes(content)
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [rewritten, replaced])
+def test_another_content_of_the_same_size_and_time_is_decoded_anew(
+    source: Counted, change: Callable[[Path, bytes], None]
+) -> None:
+    old = source.load()
+    times = source.files[3].stat()
+    change(source.files[3], bytes([77]))
+    os.utime(source.files[3], ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert source.files[3].stat().st_mtime_ns == times.st_mtime_ns
+    new = source.load()
+    assert new.read([3]).tolist() == [[77] * 3]
+    assert new.fingerprint != old.fingerprint
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_complete_cache_that_may_only_be_read_is_read(
+    source: Counted, monkeypatch: pytest.MonkeyPatch, error: int, own_cache: Path
+) -> None:
+    before = source.load()
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(cache.FileLock, "acquire", refused)
+    assert source.load().fingerprint == before.fingerprint
+    assert source.decoded == COUNT
+    with pytest.raises(
+        DataError, match=r"cannot keep 'x' in .*\(set MTLBENCH_CACHE to a folder with room, and of your own"
+    ):
+        source.load(settings="another")
+
+
+def test_without_a_home_the_cache_is_a_folder_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MTLBENCH_CACHE", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def homeless(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    place = cache.home()
+    assert (place.parent, place.stat().st_mode & 0o777) == (tmp_path, 0o700)
+    assert cache.home() == place
+    place.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="belongs to somebody else"):
+        cache.home()
+
+
+def test_a_home_that_is_no_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MTLBENCH_CACHE", raising=False)
+    monkeypatch.setenv("HOME", "relative")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache.home().parent == tmp_path
+
+
+def test_the_named_cache_is_a_path_as_people_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MTLBENCH_CACHE", "~/mine")
+    assert cache.home() == tmp_path / "mine"
+    monkeypatch.setenv("MTLBENCH_CACHE", "$NOWHERE_AT_ALL/x")
+    with pytest.raises(ConfigError, match=r"MTLBENCH_CACHE .*no variable NOWHERE_AT_ALL"):
+        cache.home()
 
 
 def test_rebuilding_leaves_no_old_copy(source: Counted, own_cache: Path) -> None:

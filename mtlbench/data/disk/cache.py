@@ -5,13 +5,17 @@ They lie in $MTLBENCH_CACHE, or ~/.cache/mtlbench. A column is built beside its 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,11 +26,13 @@ from filelock import FileLock
 
 from mtlbench.data.disk.files import Array
 from mtlbench.errors import DataError
+from mtlbench.given import path as given_path
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 3  # of what is stored: a new number rebuilds every cache
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 BLOCK = 1 << 20
 BLOCKS = 64  # of a file, spread over it, are checked when it is opened: a small file wholly
 AHEAD = 64  # items decoded and not yet written, at most
@@ -144,46 +150,82 @@ def workers() -> int:
 
 
 def home() -> Path:
-    """The cache's folder."""
+    """The cache's folder: $MTLBENCH_CACHE, or ~/.cache/mtlbench, or a user's own temporary folder where there is no home.
+
+    Raises ConfigError where $MTLBENCH_CACHE is no path.
+    """
     named = os.environ.get("MTLBENCH_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "mtlbench"
+    if named:
+        return Path(given_path(named, "MTLBENCH_CACHE")).absolute()
+    try:
+        user = Path.home()
+    except RuntimeError:  # neither $HOME nor an entry in the table of users
+        return temporary()
+    return user / ".cache" / "mtlbench" if user.is_absolute() else temporary()
+
+
+def temporary() -> Path:
+    """A folder for this user alone under the system's temporary one; DataError where somebody else made it."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    place = Path(tempfile.gettempdir()) / f"mtlbench-{user}"
+    with suppress(FileExistsError):
+        place.mkdir(mode=0o700, parents=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != user):
+        raise DataError(f"'{place}' belongs to somebody else (set MTLBENCH_CACHE to a folder of your own)")
+    return place
 
 
 def load(column: Column, root: Path, name: str) -> Stored:
     """The column of data set `name` under `root` from the cache, built first where it is missing, stale or damaged.
 
-    Raises DataError where a source is damaged or the cache cannot be written.
+    A complete cache that may only be read (another user's) is read. Raises DataError where a source is damaged or the cache
+    cannot be written.
     """
     key = f"{name}\n{root.resolve()}\n{column.name}\n{column.settings}\n{column.dtype} {column.shape}"
-    place = home() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    place = home() / f"{name}-{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}"
     source = _state(column, root)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{place}.lock"):
-            stored = _open(place, column, source)
-            if stored is None:
-                _build(place, column, source)
-                stored = _open(place, column, source)
+        stored = _locked(place, column, source)
     except OSError as error:
-        hint = "set MTLBENCH_CACHE to a folder with room"
-        raise DataError(f"cannot keep '{column.name}' in '{place}': {error.strerror or error} ({hint})") from error
+        # What may not be written may still be read: a build appears whole or not at all.
+        stored = _open(place, column, source) if error.errno in _READ_ONLY else None
+        if stored is None:
+            hint = "set MTLBENCH_CACHE to a folder with room, and of your own"
+            raise DataError(f"cannot keep '{column.name}' in '{place}': {error.strerror or error} ({hint})") from error
     if stored is None:
         raise DataError(f"the cache '{place}' was damaged as soon as it was written: is the disk sound?")
     return stored
 
 
+def _locked(place: Path, column: Column, source: str) -> Stored | None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        stored = _open(place, column, source)
+        if stored is None:
+            _build(place, column, source)
+            stored = _open(place, column, source)
+        return stored
+
+
 def _state(column: Column, root: Path) -> str:
-    """A hash of the sources' relative paths, sizes and times: whether they changed, without reading them."""
+    """A hash of what the file system says of the sources: whether they changed, without reading them.
+
+    Sizes and times of writing may be set by anybody (a copy keeps them); the time of change and the file's number tell
+    another content under the same two.
+    """
     digest = hashlib.sha256(f"{VERSION}".encode())
     for path in column.sources:
+        digest.update(os.fsencode(path.relative_to(root)))
         try:
             status = path.stat()
         except OSError as error:
             if column.blank and isinstance(error, FileNotFoundError):
-                digest.update(f"{path.relative_to(root)}\0absent\n".encode())
+                digest.update(b"\0absent\n")
                 continue
             raise DataError(f"'{path}': {error.strerror} (expected: a file)") from error
-        digest.update(f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        said = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+        digest.update(f"\0{said}\n".encode())
     return digest.hexdigest()
 
 
