@@ -114,6 +114,7 @@ def _terminable() -> Iterator[None]:
     """SIGTERM stops a command as Ctrl-C does: runs write checkpoints, workers too, and the exit code is 130."""
 
     def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a group's second one must not disturb the checkpoints
         raise KeyboardInterrupt
 
     ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and threading.current_thread() is threading.main_thread()

@@ -12,6 +12,7 @@ from mtlbench.errors import RecordError
 from mtlbench.runs.assembly import Assembly, start_line
 from mtlbench.runs.course import Course
 from mtlbench.runs.request import Outcome, Preview, Progress, Request
+from mtlbench.runs.signs import Signs
 
 __all__ = ["Outcome", "Preview", "Progress", "Request", "abandon", "execute", "plan"]
 
@@ -32,8 +33,8 @@ def execute(request: Request, progress: Callable[[Progress], None] = lambda _: N
     parts = Assembly(request)
     _writable(parts.folder)
     try:
-        with FileLock(parts.folder / "record.lock").acquire(timeout=0):
-            return Course(parts, progress).go()
+        with FileLock(parts.folder / "record.lock").acquire(timeout=0), Signs(parts.folder, progress) as told:
+            return Course(parts, told).go()
     except Timeout:
         return Outcome(parts.folder, "skipped", "another process is at it")
 

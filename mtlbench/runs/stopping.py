@@ -12,13 +12,15 @@ from types import FrameType
 def polite_stop() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or SIGTERM into a question the loop asks after each step; the second one is immediate.
 
-    A signal that is ignored stays so (a worker's Ctrl-C). Who asked too late for this run still stops the next one.
+    SIGTERMs are all one: `timeout` and batch systems send them to a process, its group and its parent, who passes them
+    on. They never cost the checkpoint; SIGKILL ends who does not come to it. A signal that is ignored stays so (a
+    worker's Ctrl-C). Who asked too late for this run still stops the next one.
     """
     asked = False
 
     def handler(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if asked and number != signal.SIGTERM:
             raise KeyboardInterrupt
         asked = True
 

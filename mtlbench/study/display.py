@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import TaskID
 
     from mtlbench.runs.runner import Outcome, Progress, Request
 
-EVERY = 10.0  # seconds between two plain lines of one run
+EVERY = 10.0  # seconds between two plain lines of a study
+NAME, BAR = 32, 16  # characters
 COLUMN = 96  # characters of a table's cell before it is wrapped
 
 
@@ -48,7 +50,7 @@ def state(progress: Progress) -> str:
 def verdict(outcome: Outcome) -> str:
     """How a run ended, in a few words."""
     seconds = f" in {clock(outcome.seconds)}" if outcome.seconds else ""
-    score = "" if outcome.score is None else f", score {outcome.score:.3f}"
+    score = "" if outcome.score is None else f", validation skill {outcome.score:.3f}"
     reason = f": {outcome.reason}" if outcome.reason else ""
     return f"{outcome.status}{seconds}{score}{reason}"
 
@@ -85,12 +87,12 @@ class Silence:
 
 
 class Lines:
-    """One line where a run begins and ends, and one every EVERY seconds between."""
+    """A line where a run ends, and one every EVERY seconds between, by turns where runs are side by side."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._labels: dict[int, str] = {}
-        self._shown: dict[int, float] = {}
+        self._labels: dict[int, str] = {}  # of the runs under way
+        self._shown: dict[int, float] = {}  # when each had its last line
         self._first: dict[int, tuple[float, int]] = {}  # when progress was first heard of, and the step then
 
     def __enter__(self) -> Lines:
@@ -108,7 +110,8 @@ class Lines:
         """A run got on."""
         now = time.monotonic()
         since, step = self._first.setdefault(number, (now, progress.step))
-        if now - self._shown[number] < EVERY:
+        turn = min(self._labels, key=lambda n: self._shown[n])  # whose last line is the oldest
+        if turn != number or now - max(self._shown.values()) < EVERY:
             return
         self._shown[number] = now
         done, ahead = progress.step - step, ""
@@ -118,17 +121,28 @@ class Lines:
 
     def end(self, number: int, request: Request, outcome: Outcome) -> None:
         """A run ended."""
+        self._labels.pop(number, None)
         print(f"[{number + 1}/{self.total}] {label(request)}: {verdict(outcome)}", flush=True)
 
 
 class Bars:
     """A bar for the study and one for every run under way; a line stays for each that ended."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, console: Console | None = None) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-        self._bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[state]}"), expand=False)
+        name = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=NAME))
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what a narrow terminal cuts: the others stay whole
+        self._bars = Progress(
+            name,
+            BarColumn(bar_width=BAR, table_column=Column(no_wrap=True)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[state]}", markup=False, table_column=rest),
+            console=console,
+            expand=True,
+        )
         self._study = self._bars.add_task("runs", total=total, state="")
         self._tasks: dict[int, TaskID] = {}
 

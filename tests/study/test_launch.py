@@ -167,9 +167,14 @@ def _wait_for(condition, seconds=300.0):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for child processes in /proc")
-def test_ctrl_c_stops_everything_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "workers", "group"),
+    # `timeout` and batch systems send SIGTERM to every process of a group, and some more than once
+    [(signal.SIGINT, 2, False), (signal.SIGTERM, 2, True), (signal.SIGTERM, 1, True)],
+)
+def test_a_signal_stops_everything_and_says_how_to_go_on(tmp_path, number, workers, group):
     command = ["run", "--methods", "hard-sharing", "--dataset", DISCS, "--set", "discs.images=24", "--out", "results"]
-    command += ["--steps", "3000", "--seeds", "0,1", "--workers", "2", "--device", "cpu", "--no-report"]
+    command += ["--steps", "3000", "--seeds", "0,1", "--workers", str(workers), "--device", "cpu", "--no-report"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "mtlbench", *command],
@@ -178,14 +183,17 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         # Whoever runs the tests in the background may have Ctrl-C ignored, which children inherit.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     try:
         found = lambda: list((tmp_path / "results" / "records").glob("*/record.jsonl"))  # noqa: E731
-        _wait_for(lambda: len(found()) == 2 and all('"kind":"log"' in f.read_text() for f in found()))
+        _wait_for(lambda: len(found()) == workers and all('"kind":"log"' in f.read_text() for f in found()))
         children = _children(process.pid)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        if group:
+            os.killpg(process.pid, number)
         _, err = process.communicate(timeout=120)
     finally:
         process.kill()
@@ -214,8 +222,52 @@ def test_a_line_comes_every_ten_seconds_and_at_the_end(tmp_path, monkeypatch, ca
     assert capsys.readouterr().out.splitlines() == [
         "[2/3] hard-sharing seed 0: step 20/100, train, 2.5 steps/s, disc 0.5, 40 s left",
         "[2/3] hard-sharing seed 0: step 40/100, train, 2.5 steps/s, disc 0.5, 30 s left",
-        "[2/3] hard-sharing seed 0: finished in 3:07 min, score 0.250",
+        "[2/3] hard-sharing seed 0: finished in 3:07 min, validation skill 0.250",
     ]
+
+
+def test_side_by_side_they_take_turns_one_line_every_ten_seconds(tmp_path, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    (request,) = requests(tmp_path)
+    with display.Lines(3) as lines:
+        for number in (0, 1):
+            lines.begin(number, request)
+        for second in range(45):
+            now[0] = float(second)
+            for number in (0, 1):
+                lines.update(number, Progress("train", second, 100, {}, 1.0))
+            if second == 25:
+                lines.end(0, request, Outcome(tmp_path, "finished"))
+    shown = [line[:5] + line.rpartition("step ")[2][:2] for line in capsys.readouterr().out.splitlines()]
+    assert shown == ["[1/3]10", "[2/3]20", "[1/3]" + "[1", "[2/3]30", "[2/3]40"]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_bar_its_count_and_the_time_left_stay_whole_at_any_width(tmp_path, monkeypatch, width):
+    import io
+
+    from rich.console import Console
+
+    now = [0.0]
+    monkeypatch.setattr("rich.progress.Progress.get_time", lambda self: now[0], raising=False)
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    (request,) = requests(tmp_path)
+    bars = display.Bars(12, console)
+    bars._bars.get_time = lambda: now[0]
+    for task in bars._bars._tasks.values():
+        task._get_time = lambda: now[0]
+    bars.begin(0, request)
+    losses = {f"a long task's name {n}": 0.123 for n in range(5)}
+    for second in (0, 10, 20, 30):
+        now[0] = float(second)
+        bars.update(0, Progress("retrain", 100 * second, 30_000, losses, 100.0))
+    with console.capture() as captured:
+        console.print(bars._bars.get_renderable())
+    study, one = captured.get().splitlines()
+    assert len(one) <= width
+    assert re.match(r"hard-sharing seed 0 +[━╸╺ ]{16,} 3000/30000 0:04:30 retrain", one)
+    assert re.match(r"runs +[━╸╺ ]{16,} +0/12 ", study)
 
 
 def test_bars_live_through_a_study(tmp_path, capsys):
