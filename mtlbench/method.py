@@ -167,7 +167,7 @@ class Method(nn.Module):
         return (Phase("train", budget.steps, final=True),)
 
     def loss(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """The scalar to minimise, once a step after all streams; `losses[t]` is (B,), each image's weighted share.
+        """The scalar to minimise, once a step after all streams; `losses[t]` is (B,), its weighted per-image losses.
 
         Penalties are added here.
         """

@@ -204,9 +204,9 @@ class Trainer:
                 predictions = self.method(batch.inputs, tuple(t.name for t in tasks))
             check_outputs(predictions, tasks, len(batch.inputs))
             for task in tasks:
-                shares = task_loss(task, predictions[task.name], batch.targets[task.name])  # (B,)
-                raw[task.name] = shares.detach().sum()
-                weighted[task.name] = self.weighting.weight(task.name, shares)
+                per_image = task_loss(task, predictions[task.name], batch.targets[task.name])  # (B,)
+                raw[task.name] = per_image.detach().sum()
+                weighted[task.name] = self.weighting.weight(task.name, per_image)
         return self.method.loss(weighted), raw
 
     def _epoch(self, segment: Segment) -> int:

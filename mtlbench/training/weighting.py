@@ -17,7 +17,7 @@ DWA_TEMPERATURE = 2.0
 
 
 class Weighting(nn.Module):
-    """Fixed weights, and the base of those that change. `weight` keeps each image's share: (B,) -> (B,)."""
+    """Fixed weights, and the base of those that change. `weight` keeps the per-image losses apart: (B,) -> (B,)."""
 
     def __init__(self, tasks: Sequence[Task], weights: Mapping[str, float]) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Weighting(nn.Module):
         self.lambdas: Tensor
 
     def weight(self, task: str, losses: Tensor) -> Tensor:
-        """The weighted share of every image of one task's losses."""
+        """One task's weighted per-image losses."""
         return losses * self.lambdas[self.index[task]]
 
     def restart(self) -> None:

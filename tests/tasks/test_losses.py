@@ -94,11 +94,11 @@ def naive(task, prediction, target):
 
 
 @pytest.mark.parametrize("task", ALL, ids=lambda t: t.kind)
-def test_shares_sum_to_the_mean_over_labelled_pixels(task):
+def test_per_image_losses_sum_to_the_mean_over_labelled_pixels(task):
     prediction, target = example(task)
-    shares = task_loss(task, prediction, target)
-    assert shares.shape == (3,)
-    assert shares.sum().item() == pytest.approx(naive(task, prediction, target), rel=1e-5)
+    losses = task_loss(task, prediction, target)
+    assert losses.shape == (3,)
+    assert losses.sum().item() == pytest.approx(naive(task, prediction, target), rel=1e-5)
 
 
 @pytest.mark.parametrize("task", ALL, ids=lambda t: t.kind)
@@ -107,9 +107,9 @@ def test_an_image_without_labels_contributes_nothing_and_gets_no_gradient(task):
     missing = VOID if target.dtype == torch.long else math.nan
     target[1] = missing
     prediction.requires_grad_()
-    shares = task_loss(task, prediction, target)
-    shares.sum().backward()
-    assert shares[1] == 0
+    losses = task_loss(task, prediction, target)
+    losses.sum().backward()
+    assert losses[1] == 0
     assert torch.isfinite(prediction.grad).all()
     assert (prediction.grad[1] == 0).all()
     assert (prediction.grad[2] != 0).any()
