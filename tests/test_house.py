@@ -136,7 +136,8 @@ def test_every_entry_point_loads_and_its_name_is_its_own():
 
 
 @pytest.mark.parametrize(
-    "module", ["mtlbench.report.build", "mtlbench.report.page.page", "mtlbench.cli.app", "mtlbench.records"]
+    "module",
+    ["mtlbench.report.build", "mtlbench.report.page.page", "mtlbench.cli.app", "mtlbench.records", "mtlbench.tasks"],
 )
 def test_the_report_and_the_command_line_start_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -142,7 +142,7 @@ class Determination(Reduction):
         count = sums[self.over]
         count = np.where(count > 0, count, np.nan)
         spread = sums[self.label_square] - sums[self.label] ** 2 / count
-        changes = spread > 1e-12 * np.maximum(sums[self.label_square], 1e-300)  # below it only rounding is left
+        changes = spread > 1e-13 * np.maximum(sums[self.label_square], 1e-300)  # below it only rounding is left
         each = np.where(changes, 1 - sums[self.square] / np.where(changes, spread, 1), np.nan)
         return np.asarray(each.mean(-1))
 

@@ -134,6 +134,10 @@ class Task:
         if self.channels < 1:
             raise ConfigError(f"task '{self.name}' has {self.channels} output channels (allowed: 1 or more)")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the kind, which another process loads anew: a user's file is known there by its place only."""
+        return {name: value for name, value in self.__dict__.items() if name != "meaning"}
+
     @cached_property
     def meaning(self) -> Kind:
         """What the task's kind means."""

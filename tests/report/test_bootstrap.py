@@ -48,6 +48,9 @@ def test_a_resample_is_the_whole_metric_of_the_drawn_images(synthetic: ModuleTyp
         ("normals", {"count": 1, "angle": 1, "within": 3}),
         ("depth", {"count": 1, "abs": 1, "square": 1, "relative": 1, "delta": 3}),
         ("edges", {"count": 1, "abs": 1}),
+        ("regression-l1", {"count": 2, "abs": 2, "square": 2, "label": 2, "label_square": 2}),
+        ("multi-label", {"intersection": 4, "truth": 4, "predicted": 4, "yes_histogram": 480, "no_histogram": 480}),
+        ("ordinal", {"count": 1, "abs": 1, "confusion": 25}),
     ],
 )
 def test_many_sums_are_each_summarised(kind: str, widths: dict[str, int]) -> None:

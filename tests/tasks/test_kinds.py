@@ -1,5 +1,7 @@
 """What a kind declares reaches the record whole, old records mean what they meant, and bad reductions are refused."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,14 @@ def test_a_kind_is_named_by_its_class_its_place_or_its_name():
     assert (by_class.kind, by_class.origin) == ("own", f"{__name__}:Own")
     assert (by_class.primary.unit, by_class.dense) == ("m", False)
     assert Task("t", Depth, 1) == Task("t", "depth", 1)
+
+
+def test_a_task_travels_without_its_kind_and_finds_it_again():
+    task = Task("t", Own, 1)
+    there = pickle.loads(pickle.dumps(task))
+    assert there == task
+    assert "meaning" not in vars(there)
+    assert there.primary == task.primary
 
 
 class Unnamed(Values):
