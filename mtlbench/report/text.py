@@ -156,8 +156,8 @@ def latex(value: Any) -> str:
 
 
 def latex_comment(value: Any) -> str:
-    """A line of comment as it is, so that a command in it can be copied; whatever could end the line is escaped."""
-    return f"% {clean(value, LONG)}"
+    """A line of comment, in ASCII, that leaves a command in it as it is; a backslash and what could end the line do not."""
+    return "% " + "".join(c if c.isascii() and c != "\\" else latex(c) for c in clean(value, LONG))
 
 
 def _ascii(character: str) -> str:

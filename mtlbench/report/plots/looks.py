@@ -1,15 +1,15 @@
 """Colour and marker of a method: by its name alone, so that it looks the same in every figure of every report.
 
-The built-in methods' are fixed in looks.json (the harness names no method), each with a marker of its own; any other name
-has the pair that its hash picks among those that no built-in has. Rows of one method with other options, and controls,
-share its colour and marker and are hollow.
+The built-in methods' are fixed in looks.json (the harness names no method), the anchors' with markers of their own; any
+other name has the pair that its hash picks, or the next one that no built-in has. Rows of one method with other options, and
+controls, share its colour and marker and are hollow.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,29 +31,25 @@ class Look(NamedTuple):
 
 TABLE = Path(__file__).with_name("looks.json")
 BUILT_IN = {name: Look(*pair) for name, pair in json.loads(TABLE.read_text(encoding="utf-8")).items()}
-# for all others; the anchors' markers are theirs alone
-PAIRS = [(c, m) for m in MARKERS[2:] for c in COLOURS if (c, m) not in {x[:2] for x in BUILT_IN.values()}]
+PAIRS = [(c, m) for m in MARKERS[2:] for c in COLOURS]  # for all others; the anchors' markers are theirs alone
 
 
-def look(method: str) -> Look:
-    """The look of a method."""
+def look(method: str, taken: Collection[tuple[str, str]] = ()) -> Look:
+    """The look of a method; `taken` pairs are another's already."""
     if method in BUILT_IN:
         return BUILT_IN[method]
     digest = hashlib.sha256(method.encode("utf-8", "replace")).digest()
-    return Look(*PAIRS[int.from_bytes(digest[:4], "big") % len(PAIRS)])
+    start = int.from_bytes(digest[:4], "big") % len(PAIRS)
+    others = {*taken, *(x[:2] for x in BUILT_IN.values())}
+    return Look(*next((p for p in (*PAIRS[start:], *PAIRS[:start]) if p not in others), PAIRS[start]))
 
 
 def looks(results: Iterable[Aggregate]) -> dict[str, Look]:
     """The look of each label: methods whose hashes meet in one report go on to the next free pair, by name."""
     rows = {x.label: x.row for r in results for x in r.lines}
-    taken: dict[tuple[str, str], str] = {}
     methods: dict[str, Look] = {}
     for method in sorted({row.method for row in rows.values()}):
-        found = look(method)
-        start = PAIRS.index(found[:2]) if found[:2] in PAIRS else 0
-        order = [found[:2], *PAIRS[start:], *PAIRS[:start]]
-        pair = next((p for p in order if taken.setdefault(p, method) == method), found[:2])
-        methods[method] = Look(*pair)
+        methods[method] = look(method, {x[:2] for x in methods.values()})
     variants: dict[str, list[str]] = {}
     for label, row in sorted(rows.items(), key=lambda x: (x[1].role != "study", x[0])):
         variants.setdefault(row.method, []).append(label)
