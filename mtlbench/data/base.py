@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlbench.seeding import Key, derive, generator
 from mtlbench.tasks import Task
@@ -156,6 +158,12 @@ class Dataset(ABC):
         """Whole items at positions of a part."""
         split = "test" if part == "test" else "train"
         return self.items(split, stream, self.indices(part, stream)[np.asarray(positions)])
+
+
+def module_name(name: str) -> str:
+    """A task's or domain's name as the modules of a network may bear it, in UTF-8: v1.0 becomes v1_0, type becomes type_."""
+    readable = re.sub(r"[^\w +@&(),'-]", "_", os.fsencode(name).decode("utf-8", "backslashreplace")) or "_"
+    return f"{readable}_" if hasattr(nn.ModuleDict(), readable) else readable
 
 
 def spread_blocks(items: np.ndarray, fraction: float, blocks: int = 10) -> np.ndarray:

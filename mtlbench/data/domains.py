@@ -14,10 +14,10 @@ from PIL import Image
 from pydantic import Field
 
 from mtlbench.data.augment import Augmentation, Zoom, augment, fits_crop
-from mtlbench.data.base import Batch, DataOptions
+from mtlbench.data.base import Batch, DataOptions, module_name
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.files import Array, bad, folder, inside, lines, require
-from mtlbench.data.disk.folders import apart, domain_folders, folders, found, not_above, strictly
+from mtlbench.data.disk.folders import apart, domain_folders, folders, found, not_above, strictly, utf8
 from mtlbench.data.disk.images import photo
 from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column, unpack_images
 from mtlbench.data.published import experiment
@@ -78,7 +78,7 @@ class Domains(StoredDataset):
         self.layout, names, classes, read = recognise(folder(root, self.name, EXPECTED))
         self.tasks = select_tasks(
             [Task(name, "classification", len(classes), classes=classes) for name in names],
-            first_names(names, tasks, options.first),
+            first_names(names, tasks and list(map(module_name, tasks)), options.first),
         )
         self.streams = {t.name: (t.name,) for t in self.tasks}
         self.weights = {t.name: 1.0 for t in self.tasks}
@@ -120,7 +120,7 @@ def recognise(root: Path) -> tuple[str, list[str], tuple[str, ...], dict[str, Do
     """The layout, the domains' names, the classes' names, and every domain, by what lies in the folder."""
     listed = {p.name.removesuffix(f"_{split}.txt") for split in SPLITS for p in found(root, f"*_{split}.txt")}
     if names := sorted(listed):
-        domains = {name: _listed(root, name) for name in names}
+        domains = {module_name(name): _listed(root, name) for name in names}
         layout, classes = "lists", _class_names(root, domains)
     else:
         not_above(root)
@@ -129,16 +129,16 @@ def recognise(root: Path) -> tuple[str, list[str], tuple[str, ...], dict[str, Do
             raise DataError(f"'{root}': no domain (expected: {EXPECTED})")
         read = {name: {c.name: strictly(c) for c in folders(root / name)} for name in names}
         layout, classes = "tree", tuple(sorted({c for images in read.values() for c in images if images[c]}))
-        domains = {name: _tree(root / name, classes, read[name]) for name in names}
+        domains = {module_name(name): _tree(root / name, classes, read[name]) for name in names}
     apart(names, "domain", root)
     apart(classes, "class", root)
-    return layout, names, classes, domains
+    return layout, list(domains), tuple(map(utf8, classes)), domains
 
 
 def _listed(root: Path, name: str) -> Domain:
     """A domain of `<name>_{train,test}.txt`."""
     lists = {split: root / f"{name}_{split}.txt" for split in SPLITS}
-    rows = {split: [_row(root, path, n, line) for n, line in enumerate(lines(path, "lines 'path label'"), 1) if line]
+    rows = {split: [_row(root, path, n, line) for n, line in enumerate(lines(path, "lines 'path label'"), 1) if line.strip()]
             for split, path in lists.items()}  # fmt: skip
     for split, path in lists.items():
         if not rows[split]:
@@ -154,7 +154,7 @@ def _listed(root: Path, name: str) -> Domain:
 
 
 def _row(root: Path, listing: Path, number: int, line: str) -> tuple[Path, int]:
-    path, _, label = line.rpartition(" ")
+    path, _, label = line.rstrip().rpartition(" ")
     if not (label.isascii() and label.isdigit() and path and len(label) < 9 and int(label) < MAX_CLASSES):
         bad(listing, f"line {number} is {line[:80]!r}", f"'path label' with a label from 0 to {MAX_CLASSES - 1}")
     return inside(root, path, listing), int(label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,7 @@ def check(path: Path) -> Report:
         return report
     taken = {path for column in columns.values() for path in column.sources}
     taken |= {path for pattern in SIGNS[report.dataset] for path in found(root, pattern)}
-    report.took, report.left = sum(path.is_file() for path in taken), left_out(root, taken)
+    report.took, report.left = sum(map(os.path.isfile, taken)), left_out(root, taken)
     _read(report, tasks, columns)
     return report
 

@@ -13,10 +13,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.data.base import DataOptions
+from mtlbench.data.base import DataOptions, module_name
 from mtlbench.data.disk.cache import Column
 from mtlbench.data.disk.class_names import SENTIMENT
-from mtlbench.data.disk.files import Array, bad, folder, lines
+from mtlbench.data.disk.files import MAX_LINE, Array, bad, folder, lines
 from mtlbench.data.disk.folders import apart, found
 from mtlbench.data.disk.stored import INPUT, Key, StoredDataset, first_names, label_column
 from mtlbench.errors import DataError
@@ -27,6 +27,7 @@ CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/|_#$%^&*~`+=<>()[]{
 PADDING, UNKNOWN, SPACE = 0, 1, 2
 TOKENS = len(CHARACTERS) + 3
 MAX_CLASSES = 10_000
+SPLITS = ("train", "test")
 FDU = "<task>.task.train and <task>.task.test"
 CSV = "<task>/train.csv and <task>/test.csv"
 
@@ -91,7 +92,7 @@ class Texts(StoredDataset):
         super().__init__(options, root, tasks)
         self.layout, corpora = self.corpora(folder(root, self.name, self.expected))
         known = [Task(name, "classification", 2) for name in corpora]
-        chosen = select_tasks(known, first_names(corpora, tasks, options.first))
+        chosen = select_tasks(known, first_names(corpora, tasks and list(map(module_name, tasks)), options.first))
         self.tasks, columns = survey({t.name: corpora[t.name] for t in chosen}, options.length)
         self.streams = {t.name: (t.name,) for t in chosen}
         self.weights = {t.name: 1.0 for t in chosen}
@@ -175,19 +176,19 @@ class FduMtl(Texts):
 
     @staticmethod
     def corpora(root: Path) -> tuple[str, dict[str, Corpus]]:
-        splits = ("train", "test")
-        names = sorted({p.name.removesuffix(f".task.{s}") for s in splits for p in found(root, f"*.task.{s}")})
+        names = sorted({p.name.removesuffix(f".task.{s}") for s in SPLITS for p in found(root, f"*.task.{s}")})
         if not names:
             raise DataError(f"'{root}': no task (expected: {FDU})")
         apart(names, "task", root)
-        return "fdu-mtl", {
-            name: Corpus({s: root / f"{name}.task.{s}" for s in ("train", "test")}, tabbed, SENTIMENT) for name in names
-        }
+        files = {name: {s: root / f"{name}.task.{s}" for s in SPLITS} for name in names}
+        return "fdu-mtl", {module_name(name): Corpus(files[name], tabbed, SENTIMENT) for name in names}
 
 
 def tabbed(path: Path) -> Iterator[Example]:
     """Lines of label 0 or 1, a tab, and the text."""
     for number, line in enumerate(lines(path, "lines 'label<TAB>text'"), 1):
+        if not line.strip():
+            continue
         label, tab, text = line.partition("\t")
         if not tab or label.strip() not in ("0", "1"):
             bad(path, f"line {number} is {line[:60]!r}", "label 0 or 1, a tab, and the text")
@@ -202,16 +203,18 @@ class TextFolders(Texts):
 
     @staticmethod
     def corpora(root: Path) -> tuple[str, dict[str, Corpus]]:
-        names = sorted({p.parent.name for s in ("train", "test") for p in found(root, f"*/{s}.csv")})
+        names = sorted({p.parent.name for s in SPLITS for p in found(root, f"*/{s}.csv")})
         if not names:
             raise DataError(f"'{root}': no task (expected: {CSV})")
         apart(names, "task", root)
-        return "csv", {name: Corpus({s: root / name / f"{s}.csv" for s in ("train", "test")}, table) for name in names}
+        files = {name: {s: root / name / f"{s}.csv" for s in SPLITS} for name in names}
+        return "csv", {module_name(name): Corpus(files[name], table) for name in names}
 
 
 def table(path: Path) -> Iterator[Example]:
     """Rows of a label from 1 and one or more columns of text, joined by spaces."""
     expected = 'rows "label","title","text", labels from 1'
+    csv.field_size_limit(MAX_LINE)  # of the process: 131072 characters unless somebody says otherwise
     reader = csv.reader(lines(path, expected, keep_ends=True), strict=True)
     while True:
         try:
@@ -220,6 +223,8 @@ def table(path: Path) -> Iterator[Example]:
             return
         except csv.Error as error:
             bad(path, f"line {reader.line_num}: {error}", expected)
+        if not "".join(row).strip():
+            continue
         if len(row) < 2 or not (row[0].strip().isascii() and row[0].strip().isdigit()):
             bad(path, f"line {reader.line_num} begins {','.join(row)[:60]!r}", expected)
         label = int(row[0][:9])

@@ -15,7 +15,7 @@ from mtlbench import plugins, records
 from mtlbench.backbones import Architecture, Build
 from mtlbench.backbones.build import pretrained_weights
 from mtlbench.config import parse
-from mtlbench.data.base import Dataset, epoch_steps
+from mtlbench.data.base import Dataset, epoch_steps, module_name
 from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Method, Phase
 from mtlbench.runs import environment
@@ -30,7 +30,13 @@ PARTS = ("train", "train-a", "train-b")
 def _dataset(spec: str, options: str, root: str | None, tasks: tuple[str, ...] | None) -> Dataset:
     kind = dataset_class(spec)
     parsed = parse(kind.Options, json.loads(options), f"data set '{kind.name}'")
-    return kind(parsed, Path(root) if root else None, tasks)
+    opened = kind(parsed, Path(root) if root else None, tasks)
+    for task in opened.tasks:
+        if (fit := module_name(task.name)) != task.name:
+            raise PluginError(
+                f"data set '{spec}' has a task '{task.name}', which no network can name (allowed: '{fit}', say)"
+            )
+    return opened
 
 
 def dataset_class(spec: str) -> type[Dataset]:

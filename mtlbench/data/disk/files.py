@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -172,8 +173,13 @@ def hdf5(path: Path, expected: str) -> Iterator[Any]:
 
 
 def lines(path: Path, expected: str, keep_ends: bool = False) -> Iterator[str]:
-    """A text file's lines as they are read; bytes that are not UTF-8 become replacement characters, null bytes errors."""
+    """A text file's lines as they are read, without a byte-order mark before the first.
+
+    Bytes that are not UTF-8 become replacement characters; null bytes are errors.
+    """
     with opened(path, expected) as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
         while raw := file.readline(MAX_LINE + 1):
             if len(raw) > MAX_LINE:
                 bad(path, f"a line of more than {MAX_LINE} bytes", expected)

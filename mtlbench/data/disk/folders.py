@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from mtlbench.data.base import module_name
 from mtlbench.data.disk.files import bad
 from mtlbench.data.disk.images import SUFFIXES
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, printable
 
 SIGNS: Mapping[str, tuple[str, ...]] = {
     "nyuv2": ("nyu_v2_3task.json", "nyu_depth_v2_labeled.mat", "train/normal"),
@@ -99,13 +100,18 @@ def apart(names: Iterable[str], what: str, place: Path) -> None:
     """DataError where two names differ in case, spacing or form of their letters only: on some disks they are one."""
     known: dict[str, str] = {}
     for name in names:
-        same = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+        same = re.sub(r"[\s_-]+", " ", module_name(unicodedata.normalize("NFKC", name).casefold())).strip()
         if known.setdefault(same, name) != name:
             bad(
                 place,
                 f"{what} '{known[same]}' and '{name}' differ in case or spacing only",
                 f"one name for each {what}",
             )
+
+
+def utf8(name: str) -> str:
+    """A file's name that may not be UTF-8 as one that is."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def left_out(root: Path, taken: Collection[Path]) -> tuple[int, list[str]]:
@@ -122,6 +128,6 @@ def left_out(root: Path, taken: Collection[Path]) -> tuple[int, list[str]]:
             kind = "hidden" if any(map(hidden, relative.parts)) else path.suffix.lower() or "without ending"
             kinds[kind] += 1
             example[kind] = min(example.get(kind, str(relative)), str(relative))
-    said = [f"{count} {kind} ({example[kind]})" for kind, count in kinds.most_common(SHOWN)]
+    said = [f"{count} {kind} ({printable(example[kind])})" for kind, count in kinds.most_common(SHOWN)]
     more = len(kinds) - SHOWN
     return kinds.total(), said + ([f"{more} kinds more"] if more > 0 else [])
