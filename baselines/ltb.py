@@ -84,7 +84,6 @@ class LTB(Method):
         self.choices = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
         # The decided tree: each task's node at every level. Until there is one, all tasks pass the first column.
         self.register_buffer("passed", torch.zeros(len(tasks), len(self.names), dtype=torch.long))
-        self._rounds = 1
         if options.tree is not None:
             fixed = parse_tree(options.tree, [t.name for t in tasks], len(self.names), count)
             self.passed.copy_(torch.tensor(list(fixed.paths.values())))
@@ -107,13 +106,15 @@ class LTB(Method):
     def phases(self, budget: Budget) -> tuple[Phase, ...]:
         if self.options.tree is not None:
             return (Phase(RETRAIN, budget.steps, (self._weights("train"),), final=True),)
-        steps = min(round(self.options.search * budget.steps), budget.steps - 1)
-        weights, choices = self.options.turns
-        self._rounds = max(1, -(-steps // (weights + choices)))
+        steps, (weights, choices) = self._searched(budget), self.options.turns
         adam = Optimizer("adam", lr=self.options.logits_lr, weight_decay=0.0, schedule="constant")
         turns = (self._weights("train-a", weights), Turn((Group("choices"),), "train-b", choices, adam))
         search = (Phase(SEARCH, steps, turns),) if steps else ()
         return (*search, Phase(RETRAIN, budget.steps - steps, (self._weights("train"),), WEIGHTS, final=True))
+
+    def _searched(self, budget: Budget) -> int:
+        """The steps of the search."""
+        return min(round(self.options.search * budget.steps), max(0, budget.steps - 1))
 
     def _weights(self, part: Any, steps: int | None = None) -> Turn:
         return Turn((Group("columns"), Group("heads")), part, steps)
@@ -142,7 +143,8 @@ class LTB(Method):
     def temperature(self) -> float:
         """tau of the running round; it falls from `temperature` to `temperature_end` over the search."""
         start, end = self.options.temperature, self.options.temperature_end
-        return float(start * (end / start) ** (self.where.round / max(1, self._rounds - 1)))
+        rounds = -(-self._searched(self.budget) // sum(self.options.turns))
+        return float(start * (end / start) ** (self.where.round / max(1, rounds - 1)))
 
     def weights(self) -> list[Tensor]:
         """The Gumbel-softmax sample of this step's choices, rows sum to 1; the same in each of its forward passes."""

@@ -82,7 +82,7 @@ def test_the_first_column_and_the_heads_start_as_hard_sharings() -> None:
 @pytest.mark.parametrize("level", ["stage", "block"])
 def test_the_search_equals_the_naive_mixture(level: str) -> None:
     method = tiny_method("ltb", options={"level": level}).double().eval()
-    method.phases(Budget(100, {}))
+    method.budget = Budget(100, {})
     method.train()
     for m in method.modules():  # batch statistics would tie the order of passes to the running ones
         if isinstance(m, torch.nn.BatchNorm2d):
@@ -114,7 +114,9 @@ def test_gumbel_softmax_prefers_by_probability_and_hardens_as_it_cools() -> None
 
 def test_temperature_falls_over_the_search() -> None:
     method = tiny_method("ltb")
-    search, retrain = method.phases(Budget(100, {}))
+    method.budget = Budget(100, {})
+    search, retrain = method.phases(method.budget)
+    method.phases(Budget(100_000, {}))  # asked for another one: this run's temperature stays
     assert (search.name, search.steps, retrain.steps, retrain.fresh) == (SEARCH, 50, 50, ("columns", "heads"))
     assert [(t.part, t.steps, [g.prefix for g in t.groups]) for t in search.turns] == [
         ("train-a", 4, ["columns", "heads"]),
