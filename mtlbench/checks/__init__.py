@@ -6,16 +6,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from mtlbench import plugins
 from mtlbench.checks import costs, datasets, declared, devices, kinds, learning, outputs, state
 from mtlbench.checks.asking import Check, Finding, ask
 from mtlbench.checks.subject import Subject
+from mtlbench.config import parse
 from mtlbench.data.base import Dataset
 from mtlbench.method import Method
 from mtlbench.tasks import Kind
 
-__all__ = ["DATASET_CHECKS", "KIND_CHECKS", "METHOD_CHECKS", "Finding", "battery", "dataset_battery", "kind_battery"]
+__all__ = [
+    "DATASET_CHECKS",
+    "KIND_CHECKS",
+    "METHOD_CHECKS",
+    "Finding",
+    "battery",
+    "check_dataset",
+    "check_kind",
+    "check_method",
+    "dataset_battery",
+    "kind_battery",
+]
 
 FIRST: Mapping[str, Check[Subject]] = {"builds": outputs.builds, "predicts": outputs.predicts}
 """What fails here would fail everything else too: the rest is not asked."""
@@ -61,3 +75,29 @@ def kind_battery(kind: type[Kind]) -> list[Finding]:
     """Every check of a kind of task, on labels of its own making."""
     example = kinds.Example(kind)
     return ask(kinds.CHECKS, example, example.file)
+
+
+def check_method(method: str | type[Method], **options: Any) -> list[Finding]:
+    """The contract battery over a method: its class, its name, or file.py:Class; `options` are set over its defaults.
+
+    Takes a few seconds and no data. What is wrong is a finding that is not `ok`, never an error.
+    """
+    return battery(method, options)
+
+
+def check_dataset(dataset: str | Dataset, data_dir: str | Path | None = None, **options: Any) -> list[Finding]:
+    """The contract battery over a data set: opened already, or its name or file.py:Class, its folder and its options.
+
+    Raises UnknownName, PluginError, ConfigError or DataError where it cannot be opened.
+    """
+    if isinstance(dataset, Dataset):
+        return dataset_battery(dataset)
+    kind = plugins.checked(plugins.load("datasets", dataset), Dataset, "data set", dataset)  # type: ignore[type-abstract]
+    parsed = parse(kind.Options, options, f"data set {kind.name}")
+    return dataset_battery(kind(parsed, None if data_dir is None else Path(data_dir), None))
+
+
+def check_kind(kind: str | type[Kind]) -> list[Finding]:
+    """The contract battery over a kind of task: its class, its name, or file.py:Class."""
+    found = plugins.load("kinds", kind) if isinstance(kind, str) else kind
+    return kind_battery(plugins.checked(found, Kind, "kind of task", str(kind)))  # type: ignore[type-abstract]

@@ -72,7 +72,7 @@ def export(
     from mtlbench.deployed import export
     from mtlbench.deployed import network as deployment
 
-    deployed = deployment.load(folder, [spec(p) for p in plugin or ()])
+    deployed = deployment.load_network(folder, [spec(p) for p in plugin or ()])
     write = export.export_onnx if format_ == "onnx" else export.export_torch
     with _whole(file) as draft:
         write(deployed, draft)
@@ -102,7 +102,7 @@ def predict(
     own = [spec(p) for p in plugin or ()]
     found, named = plugins.Named(own).load("datasets", records.read_run(folder).start.dataset)
     kind = plugins.checked(found, Dataset, "data set", named)  # type: ignore[type-abstract]
-    deployed = deployment.load(folder, own)
+    deployed = deployment.load_network(folder, own)
     with _whole(file) as draft:
         predict.draw(deployed, kind, picture, draft)
     print(f"wrote {file}")

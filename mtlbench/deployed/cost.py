@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build, Head
 from mtlbench.backbones.build import Maker
+from mtlbench.config import parse
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.method import Method
 from mtlbench.records import Cost, Macs, Parameters
@@ -189,3 +191,25 @@ def untrained(
     deployed = DeployedNetwork.of(method(options, build, tasks).eval(), streams, architecture.shape)
     compact = copy.deepcopy(deployed.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return replace(deployed, network=compact.eval())
+
+
+def estimate_cost(
+    method: str | type[Method],
+    tasks: Sequence[Task],
+    backbone: str = "resnet18",
+    shape: Sequence[int] = (3, 224, 224),
+    width: float = 1.0,
+    head: int = 128,
+    **options: Any,
+) -> Cost:
+    """Parameters, multiply-adds and peak memory of what a method would deploy, without training and without data.
+
+    `shape` is one input's, `width` multiplies the backbone's channels, `head` are the hidden channels of dense heads,
+    `options` the method's own. All tasks read one input. Raises UnknownName, PluginError or ConfigError.
+    """
+    found = plugins.load("methods", method) if isinstance(method, str) else method
+    kind = plugins.checked(found, Method, "method", str(method))
+    architecture = Architecture(backbone=backbone, shape=tuple(shape), width=width, head=head)
+    parsed = parse(kind.Options, options, f"method {kind.name}")
+    network = untrained(kind, parsed, tasks, architecture, plugins.load("backbones", backbone))
+    return measure(network, plain_backbone_parameters(network.build))

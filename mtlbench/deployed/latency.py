@@ -21,7 +21,7 @@ from torch.utils.benchmark import Timer
 
 from mtlbench import machine, plugins, records
 from mtlbench.deployed.cost import example
-from mtlbench.deployed.network import FILE, DeployedNetwork, load
+from mtlbench.deployed.network import FILE, DeployedNetwork, load_network
 from mtlbench.errors import MtlbenchError, one_line
 from mtlbench.records import Run, SideBySide
 
@@ -109,7 +109,7 @@ def measure(folders: Sequence[Path], own: Sequence[str] = (), device: str = "cpu
         except MtlbenchError as error:
             rows[folder] = Row(folder, reason=one_line(error))
     if runs:
-        samples = side_by_side({f: lambda f=f: load(f, own) for f in runs}, threads, device)  # type: ignore[misc]
+        samples = side_by_side({f: lambda f=f: load_network(f, own) for f in runs}, threads, device)  # type: ignore[misc]
         session, processor = uuid.uuid4().hex[:12], processor_of(device)
         for folder, run in runs.items():
             line = SideBySide(session=session, processor=processor, threads=threads, **described(samples[folder]))
@@ -120,7 +120,7 @@ def measure(folders: Sequence[Path], own: Sequence[str] = (), device: str = "cpu
 def _ready(folder: Path, own: Sequence[str]) -> Run:
     """The finished run of a folder whose network can be loaded; what cannot raises why."""
     run = records.read_run(folder)
-    load(folder, own)
+    load_network(folder, own)
     return run
 
 

@@ -82,7 +82,7 @@ def save(folder: Path, method: Method) -> None:
     save_file(state, folder / FILE, metadata={"where": json.dumps(asdict(method.where)), "budget": budget})
 
 
-def load(folder: Path, own: Sequence[str] = ()) -> DeployedNetwork:
+def load_network(folder: str | Path, own: Sequence[str] = ()) -> DeployedNetwork:
     """The deployed network of a finished run's folder; `own` names classes that are not registered (file.py:Class).
 
     Needs no data. The record is data: what it names is imported only where it is registered or in `own`. Raises
@@ -90,6 +90,7 @@ def load(folder: Path, own: Sequence[str] = ()) -> DeployedNetwork:
     record names what it may not, PluginError where something named is not what it should be.
     """
     named = plugins.Named(own)
+    folder = Path(folder)
     run = read_run(folder)
     path = folder / FILE
     if not path.is_file():

@@ -108,9 +108,9 @@ def _validate(data: Any, path: Path, number: int) -> AnyLine:
         raise RecordError(f"record '{path}' line {number}: {where}: {first['msg']}") from error
 
 
-def read_run(folder: Path) -> Run:
-    """The run of a folder: its newest finished attempt, else its newest."""
-    runs = read_attempts(folder)
+def read_run(folder: str | Path) -> Run:
+    """The run of a folder: its newest finished attempt, else its newest. RecordError where there is none to read."""
+    runs = read_attempts(Path(folder))
     finished = [run for run in runs if run.status == "finished"]
     return (finished or runs)[-1]
 

@@ -241,7 +241,7 @@ def test_a_split_is_scored_on_the_images_that_have_the_label(tmp_path: Path, met
     folder = small_run(root, tmp_path / "out", method, tasks)
     final = read_run(folder).final()
     assert final is not None
-    deployed = deployment.load(folder)
+    deployed = deployment.load_network(folder)
     alone, full = (evaluate(deployed, opened(NYUv2, place, tasks), "test").metrics for place in (fewer, whole))
     assert final.metrics["depth"] == pytest.approx(alone["depth"], rel=1e-4)
     assert final.metrics["segmentation"] == pytest.approx(full["segmentation"], rel=1e-4)

@@ -55,7 +55,7 @@ def test_dense_items_are_the_labels_and_what_the_network_says(tmp_path):
     folder, kept = run(tmp_path, dataset)
     places = [1, 5, 8]  # of 10
     batch = dataset.load("test", "all", places)
-    deployed = deployment.load(folder)
+    deployed = deployment.load_network(folder)
     with torch.inference_mode():
         said = deployed.answers({"all": batch.inputs})
     for task in dataset.tasks:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mtlbench.cli.app import main
 from mtlbench.config import RunConfig
-from mtlbench.deployed.network import load
+from mtlbench.deployed.network import load_network
 from mtlbench.records import FILE
 from mtlbench.runs import runner
 from tests.helpers.command import BRANCHES, DISCS, refused
@@ -124,5 +124,5 @@ def test_the_report_of_a_shared_folder_executes_nothing(shared, tmp_path):
 
 
 def test_classes_names_and_units_come_back_from_the_record(shared):
-    disc, distance = load(shared, [BRANCHES]).tasks
+    disc, distance = load_network(shared, [BRANCHES]).tasks
     assert (disc.classes, distance.unit) == (("wall", "disc"), "m")

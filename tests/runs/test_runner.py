@@ -155,7 +155,7 @@ def test_under_the_final_budget_the_shipped_network_takes_the_steps(tmp_path):
 
 def test_the_kept_network_predicts_what_was_measured(tmp_path):
     outcome = runner.execute(request(tmp_path, method="adashare"))
-    loaded = deployment.load(outcome.folder)
+    loaded = deployment.load_network(outcome.folder)
     parts = Assembly(request(tmp_path, method="adashare"))
     evaluation = evaluate(loaded, parts.dataset, "test", 4)
     measured = read_run(outcome.folder).final().metrics
