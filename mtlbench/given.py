@@ -173,3 +173,20 @@ for _name, (_pattern, _make) in _KINDS.items():
     if _name != "merge":
         _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _make)
 _Loader.add_constructor("tag:yaml.org,2002:str", _text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text that would be read as another value stands in quotes."""
+
+
+def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    plain = not any(pattern.match(text) for pattern, _ in _KINDS.values())
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if plain else '"')
+
+
+_Dumper.add_representer(str, _quoted)
+
+
+def write_yaml(value: Any) -> str:
+    """Plain values as the YAML text from which `parse_yaml` reads them back."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import mtlbench
-from mtlbench.cli import check, cost, latency, listing, network, report, run, show, status
+from mtlbench.cli import check, config, cost, latency, listing, network, report, run, show, status
 from mtlbench.cli.guard import complain, guarded
 from mtlbench.errors import one_line, unknown
 from mtlbench.given import whole
@@ -57,6 +57,7 @@ app.command()(report.report)
 app.command()(report.compare)
 app.command("list")(listing.list_)
 app.command()(show.show)
+app.command()(config.config)
 app.command()(status.status)
 app.command()(status.clean)
 app.command()(check.check)

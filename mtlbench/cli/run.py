@@ -76,6 +76,9 @@ def run(
     config: Annotated[
         Text, typer.Option(metavar="FILE", help="A YAML file of the same settings; flags win over it.")
     ] = None,
+    show_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the whole study as a file for --config, and run nothing.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and what is done already.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
     latency: Annotated[
@@ -88,7 +91,9 @@ def run(
     Finished runs are skipped and interrupted ones go on: the same command again continues a study.
     """
     flags = {
-        k: v for k, v in locals().items() if k not in ("context", "config", "dry_run", "latency", "report", "set_")
+        k: v
+        for k, v in locals().items()
+        if k not in ("context", "config", "dry_run", "show_config", "latency", "report", "set_")
     }
     flags |= {"set": set_, "force": force or None}
     from mtlbench.study.settings import gather
@@ -96,6 +101,11 @@ def run(
 
     command = shlex.join(["mtlbench", *context.obj])
     study = resolve(gather(flags, config), command)
+    if show_config:
+        from mtlbench.cli.config import print_config
+
+        print_config(study)
+        return 0
     if dry_run:
         return show_plan(study)
     try:
