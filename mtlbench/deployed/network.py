@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 from mtlbench import plugins
@@ -17,7 +18,8 @@ from mtlbench.backbones import Architecture, Build
 from mtlbench.config import RunConfig, parse
 from mtlbench.errors import CheckpointError, unknown
 from mtlbench.method import Budget, Method, Where
-from mtlbench.records import read_run
+from mtlbench.records import read_run, verify
+from mtlbench.records.files import write_whole
 from mtlbench.tasks import Task
 
 FILE = "model.safetensors"
@@ -75,11 +77,11 @@ class DeployedNetwork:
                 module.training = training
 
 
-def save(folder: Path, method: Method) -> None:
-    """Write the method's weights, and where training stood when they were chosen, beside the record."""
+def save(folder: Path, method: Method) -> str:
+    """Write the method's weights, and where training stood when they were chosen, beside the record; the file's SHA-256."""
     state = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
     budget = json.dumps({"steps": method.budget.steps, "epoch": dict(method.budget.epoch)})
-    save_file(state, folder / FILE, metadata={"where": json.dumps(asdict(method.where)), "budget": budget})
+    return write_whole(folder / FILE, serialized(state, {"where": json.dumps(asdict(method.where)), "budget": budget}))
 
 
 def load_network(folder: str | Path, own: Sequence[str] = ()) -> DeployedNetwork:
@@ -95,6 +97,9 @@ def load_network(folder: str | Path, own: Sequence[str] = ()) -> DeployedNetwork
     path = folder / FILE
     if not path.is_file():
         raise CheckpointError(f"run '{folder}' has no '{FILE}' (it is {run.status}; run it again with --force)")
+    for artefact in run.artefacts:
+        if artefact.path == FILE:
+            verify(folder, artefact)
     config: RunConfig = parse(RunConfig, run.start.config, f"record '{folder}'")
     tasks = tuple(
         Task(t.name, named.load("kinds", t.kind)[0], t.channels, t.unit, t.derived, tuple(t.classes))

@@ -1,5 +1,6 @@
 """Records: one append-only JSON-lines file a run, the only source of tables, figures and pages. Needs no torch."""
 
+from mtlbench.records.files import digest
 from mtlbench.records.lines import (
     FILE,
     SCHEMA,
@@ -31,6 +32,7 @@ from mtlbench.records.reading import (
     read_run,
     record_folders,
     status_of,
+    verify,
 )
 from mtlbench.records.writing import Writer, finite
 
@@ -56,6 +58,7 @@ __all__ = [
     "Start",
     "TaskInfo",
     "Writer",
+    "digest",
     "finite",
     "last_attempt",
     "read_all",
@@ -65,4 +68,5 @@ __all__ = [
     "read_run",
     "record_folders",
     "status_of",
+    "verify",
 ]

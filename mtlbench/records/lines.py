@@ -129,6 +129,8 @@ class Resume(Line):
 
     kind: Literal["resume"] = "resume"
     step: int
+    note: str = ""  # what a reader of the numbers should know: a damaged checkpoint, other threads
+    threads: int | None = None  # from here on
 
 
 class Parameters(BaseModel):
@@ -198,6 +200,7 @@ class ArtefactLine(Line):
     kind: Literal["artefact"] = "artefact"
     name: str
     path: str
+    sha256: str = ""  # of its content; empty in older records
 
 
 class End(Line):

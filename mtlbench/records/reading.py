@@ -8,7 +8,7 @@ resumed from, and takes the newest finished attempt (else the newest).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mtlbench.errors import RecordError
+from mtlbench.records.files import digest
 from mtlbench.records.lines import FILE, SCHEMA, AnyLine, ArtefactLine, Cost, End, Eval, Log, Resume, SideBySide, Start
+from mtlbench.records.sealing import is_sealed, is_whole
 
 _ADAPTER: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
 
@@ -33,6 +35,7 @@ class Run:
     latency: SideBySide | None = None
     artefacts: list[ArtefactLine] = field(default_factory=list)
     end: End | None = None
+    notes: list[str] = field(default_factory=list)  # of the times it was taken up again
 
     @property
     def status(self) -> str:
@@ -67,18 +70,31 @@ def read_lines(path: Path) -> list[AnyLine]:
     for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
-        line = _quickly(text)
-        if line is not None:
-            lines.append(line)
-            continue
         try:
-            data = json.loads(text.decode("utf-8"))
+            line = _line(text, path, number)
         except (ValueError, RecursionError) as error:
-            if number == len(texts) or _starts_anew(texts[number]):
-                continue  # cut off by a kill; whoever went on wrote a resume or start line next
+            if _is_cut_off(text, texts[number:]):
+                continue
             raise RecordError(f"record '{path}' line {number} is damaged: {error}") from error
-        lines.append(_validate(data, path, number))
+        lines.append(line)
     return lines
+
+
+def _line(text: bytes, path: Path, number: int) -> AnyLine:
+    """The line that a text holds; ValueError where it is not what was written."""
+    if is_sealed(text) and not is_whole(text):
+        raise ValueError("its checksum does not fit")
+    return _quickly(text) or _validate(json.loads(text.decode("utf-8")), path, number)
+
+
+def _is_cut_off(text: bytes, rest: Sequence[bytes]) -> bool:
+    """Whether a kill, not a bad disk, left the line so: the last one, without its end or what follows it.
+
+    Older writers ended such a line and went on behind it with a resume or start line; now it is taken away.
+    """
+    if not rest:
+        return not is_whole(text[:-1])  # a whole line, and the line break is what is damaged
+    return not is_sealed(text) and _starts_anew(rest[0])
 
 
 def _quickly(text: bytes) -> AnyLine | None:
@@ -141,10 +157,11 @@ def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
             run.logs = [x for x in run.logs if x.step <= line.step]
             run.evals = [x for x in run.evals if x.step <= line.step and x.purpose not in ("final", "constant", "rule")]
             run.cost, run.latency, run.end, run.artefacts = None, None, None, []
+            run.notes += [line.note] if line.note else []
         elif isinstance(line, Log):
-            run.logs.append(line)
+            run.logs = [x for x in run.logs if x.step != line.step] + [line]
         elif isinstance(line, Eval):
-            run.evals.append(line)
+            run.evals = [e for e in run.evals if not _is_same(e, line)] + [line]
         elif isinstance(line, Cost):
             run.cost = line
         elif isinstance(line, SideBySide):
@@ -156,14 +173,35 @@ def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
     return run
 
 
+def _is_same(one: Eval, other: Eval) -> bool:
+    """Whether two lines are one evaluation: a run that was killed right after it wrote it, and went on, wrote it again."""
+    return all(getattr(one, k) == getattr(other, k) for k in ("step", "phase", "split", "purpose", "rule"))
+
+
 def status_of(folder: Path) -> str:
     """How far the newest attempt of a record is: new, unfinished, finished, diverged or failed."""
-    return read_attempts(folder)[-1].status if (folder / FILE).exists() else "new"
+    if not (folder / FILE).exists() or not read_lines(folder / FILE):
+        return "new"  # a kill may leave an empty file, or half a line
+    return read_attempts(folder)[-1].status
 
 
 def last_attempt(folder: Path) -> int:
     """The number of the newest attempt in a record; 0 where there is none yet."""
     return max(_attempts(read_lines(folder / FILE)), default=0) if (folder / FILE).exists() else 0
+
+
+def verify(folder: Path, artefact: ArtefactLine) -> Path:
+    """The file of an artefact line; RecordError where it is not there, or not a bit as it was written."""
+    path = folder / artefact.path
+    if Path(artefact.path).name != artefact.path or path.is_symlink() or not path.is_file():
+        raise RecordError(f"there is no file '{path}' of which the record speaks")
+    try:
+        found = digest(path) if artefact.sha256 else ""
+    except OSError as error:
+        raise RecordError(f"cannot read '{path}': {error.strerror or error}") from error
+    if found != artefact.sha256:
+        raise RecordError(f"'{path}' is damaged (its checksum is not the record's): run it again with --force")
+    return path
 
 
 def record_folders(results: Path) -> Iterator[Path]:

@@ -6,11 +6,14 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import RecordError
+from mtlbench.records.files import write_all
 from mtlbench.records.lines import FILE, Line
+from mtlbench.records.sealing import is_sealed, is_whole, seal
 
 
 def finite(value: Any) -> Any:
@@ -24,36 +27,67 @@ def finite(value: Any) -> Any:
     return value
 
 
+def _is_complete(line: bytes) -> bool:
+    """Whether only the line break is missing; older lines have no checksum, but half an object is no JSON."""
+    if is_sealed(line):
+        return is_whole(line)
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 class Writer:
-    """Appends lines to one record; each line is one write, so that two processes or a kill never mix or split two."""
+    """Appends lines to one record, each of them whole, sealed and on the disk, or not there at all."""
 
     def __init__(self, folder: Path, attempt: int) -> None:
         self.folder = folder
         self.attempt = attempt
+        self._torn = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._mend()
         except OSError as error:
-            raise RecordError(f"cannot write the record in '{folder}': {error.strerror or error}") from error
+            raise self._error(error) from error
 
     def write(self, line: Line) -> None:
-        """Append a line of this attempt and hand it to the disk."""
+        """Append a line of this attempt and hand it to the disk. RecordError where the disk does not take it whole."""
         data = finite(line.model_copy(update={"attempt": self.attempt}).model_dump(mode="python"))
-        self._append((json.dumps(data, allow_nan=False, separators=(",", ":")) + "\n").encode())
+        self._append(seal(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()) + b"\n")
 
     def _append(self, data: bytes) -> None:
         try:
+            if self._torn:
+                self._mend()
             handle = os.open(self.folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, data)
-                os.fsync(handle)
+                self._whole_or_nothing(handle, data)
             finally:
                 os.close(handle)
         except OSError as error:
-            raise RecordError(f"cannot write the record in '{self.folder}': {error.strerror or error}") from error
+            raise self._error(error) from error
+
+    def _whole_or_nothing(self, handle: int, data: bytes) -> None:
+        before = os.fstat(handle).st_size
+        try:
+            write_all(handle, data)
+            os.fsync(handle)
+        except OSError:
+            self._torn = True
+            with suppress(OSError):
+                os.ftruncate(handle, before)
+            raise
 
     def _mend(self) -> None:
-        """End a line that a kill cut off, so that ours starts on its own."""
+        """Take away a line that was cut off; end one that lacks its line break only."""
+        self._torn = False
         path = self.folder / FILE
-        if path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+        data = path.read_bytes() if path.exists() else b""
+        whole = data.rfind(b"\n") + 1
+        if _is_complete(data[whole:]):
             self._append(b"\n")
+        elif data[whole:]:
+            os.truncate(path, whole)
+
+    def _error(self, error: OSError) -> RecordError:
+        return RecordError(f"cannot write the record in '{self.folder}': {error.strerror or error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import traceback
@@ -19,6 +20,7 @@ from mtlbench.deployed.evaluation import Evaluation, evaluate, evaluate_constant
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.errors import FOREIGN, ConfigError, Diverged, RecordError, one_line
 from mtlbench.method import Phase
+from mtlbench.records.files import write_whole
 from mtlbench.runs import checkpoint
 from mtlbench.runs.assembly import Assembly, start_line
 from mtlbench.runs.request import Outcome, Progress
@@ -49,6 +51,7 @@ class Course:
         """Skip what is done, else train, evaluate and measure."""
         status, force = records.status_of(self.folder), self.parts.request.force
         if status in ("finished", "diverged") and not force:
+            checkpoint.remove(self.folder)  # of a run that was killed behind its last line
             final = records.read_attempts(self.folder)[-1].final("val")
             return Outcome(self.folder, "skipped", status, final.score if final else None)
         resuming = status in ("unfinished", "failed") and not force
@@ -105,14 +108,16 @@ class Course:
         return self.parts.method().state_dict()
 
     def _resume(self, phases: tuple[Phase, ...]) -> None:
-        state = checkpoint.load(self.folder, self.folder.name)
+        state, note = checkpoint.load(self.folder, self.folder.name)
         newest = records.read_attempts(self.folder)[-1]
         if not newest.start.phases:  # it failed before it could say what it would do
             self.writer = records.Writer(self.folder, self.writer.attempt + 1)
             self.writer.write(start_line(self.parts, phases))
         elif state is not None:
             self.trainer.restore(state)
-        self.writer.write(records.Resume(step=self.trainer.state.step))
+        self.writer.write(records.Resume(step=self.trainer.state.step, note=note, threads=self.parts.request.threads))
+        if note:
+            self.progress(Progress("resuming", self.trainer.state.step, self.trainer.steps, {}, 0.0, note))
         self.signed_step = self.trainer.state.step
 
     def _log(self, step: int, phase: str, losses: Mapping[str, float]) -> None:
@@ -159,12 +164,15 @@ class Course:
         if now - self.signed >= SIGN_SECONDS:
             self._sign(now)
         asked = self.stop()
-        if asked or now - self.saved >= max(SAVE_SECONDS, 20 * self.save_cost):
+        if asked or self._due(now):
             checkpoint.save(self.folder, {"identity": self.folder.name, **self.trainer.checkpoint()})
             self.saved = time.perf_counter()
             self.save_cost = self.saved - now
         if asked:
             raise KeyboardInterrupt
+
+    def _due(self, now: float) -> bool:
+        return now - self.saved >= max(SAVE_SECONDS, 20 * self.save_cost)
 
     def _sign(self, now: float) -> None:
         state = self.trainer.state
@@ -190,13 +198,13 @@ class Course:
             final = value if split == "val" else final
             self._other_rules(evaluation, split)
             if split == "test":
-                np.savez_compressed(self.folder / "test_statistics.npz", **_compact(evaluation))  # type: ignore[arg-type]
-                self.writer.write(records.ArtefactLine(name="test-statistics", path="test_statistics.npz"))
+                self._keep_file("test-statistics", "test_statistics.npz", _packed(_compact(evaluation)))
         if self.config.role != "tune":
             self.writer.write(measure(network, plain_backbone_parameters(self.method.build), self.device))
             self._keep(network)
-        checkpoint.remove(self.folder)
-        return self._end("finished", "", final, selected.where.step + 1)
+        outcome = self._end("finished", "", final, selected.where.step + 1)
+        checkpoint.remove(self.folder)  # only now: a kill in between costs nothing
+        return outcome
 
     def _network(self, selected: Selected) -> DeployedNetwork:
         """The network that a rule of selection deploys."""
@@ -217,16 +225,18 @@ class Course:
             self._network(first)
 
     def _keep(self, network: DeployedNetwork) -> None:
-        deployment.save(self.folder, self.method)
-        self.writer.write(records.ArtefactLine(name="model", path=deployment.FILE))
+        sha256 = deployment.save(self.folder, self.method)
+        self.writer.write(records.ArtefactLine(name="model", path=deployment.FILE, sha256=sha256))
         pictures = gallery.collect(network, self.dataset, self.device)
         if pictures:
-            np.savez_compressed(self.folder / gallery.FILE, **pictures)  # type: ignore[arg-type]
-            self.writer.write(records.ArtefactLine(name="gallery", path=gallery.FILE))
+            self._keep_file("gallery", gallery.FILE, _packed(pictures))
         for artefact in self.method.artefacts():
-            path = f"{artefact.name}.json"
-            (self.folder / path).write_text(json.dumps(records.finite(artefact.data), indent=1) + "\n")
-            self.writer.write(records.ArtefactLine(name=artefact.name, path=path))
+            text = json.dumps(records.finite(artefact.data), indent=1) + "\n"
+            self._keep_file(artefact.name, f"{artefact.name}.json", text.encode())
+
+    def _keep_file(self, name: str, path: str, data: bytes) -> None:
+        sha256 = write_whole(self.folder / path, data)
+        self.writer.write(records.ArtefactLine(name=name, path=path, sha256=sha256))
 
     def _end(self, status: str, reason: str, final: float | None = None, deployed_step: int = 0) -> Outcome:
         state = self.trainer.state if hasattr(self, "trainer") else None
@@ -244,6 +254,12 @@ class Course:
         }
         self.writer.write(records.End.model_validate(data))
         return Outcome(self.folder, status, reason, final, sum(timing.values()))
+
+
+def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 def _compact(evaluation: Evaluation) -> dict[str, np.ndarray]:

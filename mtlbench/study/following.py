@@ -84,7 +84,7 @@ def artefacts(folder: Path, method: str) -> dict[str, Any]:
     try:
         run = records.read_run(folder)
         kept = [a for a in run.artefacts if a.path.endswith(".json")]
-        found = {a.name: json.loads((folder / a.path).read_text(encoding="utf-8")) for a in kept}
+        found = {a.name: json.loads(records.verify(folder, a).read_text(encoding="utf-8")) for a in kept}
     except (OSError, ValueError, RecordError) as error:
         raise ConfigError(f"the run of {method} to follow cannot be read: {error}") from error
     if run.cost is not None:

@@ -288,6 +288,7 @@ class Trainer:
         self._look()
         return {
             "state": asdict(self.state),
+            "where": asdict(self.method.where),
             "method": self.method.state_dict(),
             "weighting": self.weighting.state_dict(),
             "optimizers": [o.torch.state_dict() for o in self._optimizers],
@@ -298,6 +299,7 @@ class Trainer:
         """Go back to a checkpoint."""
         self.state = State(**data["state"])
         self._plan()
+        self.method.where = Where(**data["where"])
         self.method.load_state_dict(data["method"])
         self.weighting.load_state_dict(data["weighting"])
         if self.state.entered >= 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from unittest.mock import patch
 import numpy as np
 
 from mtlbench.records import (
+    FILE,
     ArtefactLine,
     Cost,
     End,
@@ -229,6 +231,13 @@ def run(
         _end(writer, status, reason, steps, method, settings["selection"])
     if status == "finished" and timed:
         writer.write(latency(method, tasks, dataset))
+    return unsealed(folder)
+
+
+def unsealed(folder: Path) -> Path:
+    """Take the lines' checksums away, as older writers had none: tests may then change what a record says."""
+    path = folder / FILE
+    path.write_bytes(re.sub(rb'^\{"crc":"[0-9a-f]{8}",', b"{", path.read_bytes(), flags=re.MULTILINE))
     return folder
 
 

@@ -247,6 +247,7 @@ def test_an_unwritable_folder_and_a_newer_record_are_clear_errors(tmp_path):
     path = folder / records.FILE
     lines = path.read_text().splitlines()
     first = json.loads(lines[0])
+    first.pop("crc")
     path.write_text("\n".join([json.dumps({**first, "schema_version": 99}), *lines[1:]]) + "\n")
     before = path.read_bytes()
     with pytest.raises(RecordError, match=r"schema version 99, this mtlbench reads 1 .*newer"):
@@ -254,20 +255,54 @@ def test_an_unwritable_folder_and_a_newer_record_are_clear_errors(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_a_damaged_checkpoint_is_a_clear_error_and_force_starts_anew(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(course, "SAVE_SECONDS", 0.0)
-        kill_at(patch, 5)
-        with pytest.raises(Killed):
-            runner.execute(request(tmp_path))
-    folder = runner.plan(request(tmp_path)).folder
-    (folder / checkpoint.FILE).write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
-        checkpoint.load(folder, folder.name)
+def test_a_damaged_checkpoint_is_said_and_the_run_goes_on_from_the_one_before(tmp_path, monkeypatch):
+    whole = numbers(runner.execute(request(tmp_path / "whole")).folder)
+    for damaged, then in ((1, "goes on from the one before"), (2, "starts from the beginning")):
+        with monkeypatch.context() as patch:
+            patch.setattr(course.Course, "_due", lambda self, now: True)
+            kill_at(patch, 5)
+            with pytest.raises(Killed):
+                runner.execute(request(tmp_path / str(damaged)))
+        folder = runner.plan(request(tmp_path / str(damaged))).folder
+        for name in (checkpoint.FILE, checkpoint.PREVIOUS)[:damaged]:
+            flip(folder / name, 4001)
+        heard = []
+        outcome = runner.execute(request(tmp_path / str(damaged)), heard.append)
+        assert outcome.status == "finished"
+        assert numbers(folder) == whole
+        (note,) = read_run(folder).notes
+        assert f"checkpoint '{folder / checkpoint.FILE}' is damaged (its checksum does not fit)" in note
+        assert note.endswith(then)
+        assert note in [p.message for p in heard]
+
+
+def flip(path, bit):
+    """Change one bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+
+
+def test_one_changed_bit_anywhere_in_a_checkpoint_is_found(tmp_path):
+    checkpoint.save(tmp_path, {"identity": "x", "step": 3, "weights": torch.arange(3.0)})
+    path = tmp_path / checkpoint.FILE
+    assert checkpoint.read(path, "x")["step"] == 3
+    for bit in range(8 * path.stat().st_size):
+        flip(path, bit)
+        with pytest.raises(CheckpointError):
+            checkpoint.read(path, "x")
+        flip(path, bit)
+
+
+def test_one_changed_bit_in_the_kept_network_is_found(tmp_path):
     outcome = runner.execute(request(tmp_path))
-    assert outcome.status == "failed"
-    assert "cannot read checkpoint" in outcome.reason
-    assert runner.execute(request(tmp_path, force=True)).status == "finished"
+    path = outcome.folder / deployment.FILE
+    for bit in (3, 700, 8 * path.stat().st_size // 2, 8 * path.stat().st_size - 1):
+        flip(path, bit)
+        with pytest.raises(RecordError, match=r"is damaged .*run it again with --force"):
+            deployment.load(outcome.folder)
+        flip(path, bit)
+    deployment.load(outcome.folder)
 
 
 def test_pickled_code_in_a_checkpoint_does_not_run(tmp_path):
@@ -275,9 +310,11 @@ def test_pickled_code_in_a_checkpoint_does_not_run(tmp_path):
         def __reduce__(self):
             return (Path.touch, (tmp_path / "ran",))
 
-    torch.save({"identity": "x", "e": Evil()}, tmp_path / checkpoint.FILE)
-    with pytest.raises(CheckpointError):
-        checkpoint.load(tmp_path, "x")
+    checkpoint.save(tmp_path, {"identity": "x", "e": Evil()})
+    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
+        checkpoint.read(tmp_path / checkpoint.FILE, "x")
+    state, note = checkpoint.load(tmp_path, "x")
+    assert (state, note.endswith("the run starts from the beginning")) == (None, True)
     assert not (tmp_path / "ran").exists()
 
 
