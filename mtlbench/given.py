@@ -180,7 +180,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    plain = not any(pattern.match(text) for pattern, _ in _KINDS.values())
+    plain = text.isprintable() and not any(pattern.match(text) for pattern, _ in _KINDS.values())
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if plain else '"')
 
 
