@@ -14,6 +14,8 @@ from rich.table import Table
 
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, SCORE, Aggregate, Line, mean, primary
 from mtlbench.report.analysis.statistics import EMPTY
+from mtlbench.report.page.answers import QUESTION
+from mtlbench.report.page.overall import headline, unknown
 from mtlbench.report.tables import words
 from mtlbench.report.tables.formats import Cell, Column
 from mtlbench.report.tables.header import title
@@ -35,9 +37,14 @@ def terminal(report: Report) -> list[Any]:
         found += [*[""] * (i > 0), f"[bold]{escape(title(result.study))}[/bold]", _table(result), *_notes(result)]
     if len(report.aggregates) > SHOWN:
         found.append(f"and {len(report.aggregates) - SHOWN} more studies, in {escape(str(report.out / 'index.html'))}")
-    if not report.aggregates:
-        found.append("no records yet")
+    found += _answer(report) if report.aggregates else ["no records yet"]
     return found + [f"[yellow]warning:[/yellow] {escape(w)}" for w in report.warnings]
+
+
+def _answer(report: Report) -> list[str]:
+    """The page's first sentences: what is known over all studies, and what is not."""
+    told = [f"[bold]{QUESTION}[/bold]", escape(headline(report.overview))]
+    return ["", *told, *(f"[yellow]not known:[/yellow] {escape(s)}" for s in unknown(report.overview))]
 
 
 @dataclass(frozen=True)

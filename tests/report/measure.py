@@ -1,4 +1,4 @@
-"""How long the report takes on many records, and how much memory: python tests/report/measure.py FOLDER
+"""How long the report takes on many records, and how much memory: python -m tests.report.measure FOLDER
 
 FOLDER is written first if it is not there: 20 methods x 10 data sets x 50 seeds.
 """
@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 from unittest.mock import patch
 
+BLANK = {"png": b"", "svg": b"<svg/>", "narrow.svg": b"<svg/>"}
+
 
 def main(folder: Path) -> None:
     """Tables and page with figures left blank, then the figures, then once more with nothing changed."""
     if not folder.exists():
-        import synthetic
+        from tests.helpers import synthetic
 
         synthetic.many(folder, 20, 10, 50)
     wall, work = time.perf_counter(), time.process_time()
@@ -31,7 +33,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as out:
         from mtlbench.report import build
 
-        with patch("mtlbench.report.plots.figures.Figure.draw", lambda self: {"png": b"", "svg": b"<svg/>"}):
+        with patch("mtlbench.report.plots.figures.Figure.draw", lambda self: BLANK):
             report = build.write(folder, Path(out))
         told(f"tables and page of {len(report.runs):,} records")
         from mtlbench.report.analysis import ranking

@@ -215,6 +215,18 @@ def _deltas(
     return found
 
 
+def delta_under(result: Aggregate, line: Line, rule: str) -> Series:
+    """Delta over all tasks of what another rule of selection would have deployed, over single-task as it was deployed."""
+    reference = result.line("independent")
+    runs = {s: r for s, r in line.row.runs.items() if rule in r.rules}
+    if reference is None or not runs:
+        return {}
+    values = _values(result.study, runs, lambda run: run.rules[rule])
+    keys = [(m, (t.name, m.name)) for t in result.study.tasks if (m := primary(t))]
+    used = [(m, key) for m, key in keys if key not in result.kept_out]
+    return _mean_of([relative(m, values[key], reference.values[key]) for m, key in used])
+
+
 def _left_out(result: Aggregate, metrics: Callable[[TaskInfo], Iterable[MetricInfo]]) -> set[str]:
     return {t.name for t in result.study.tasks if all((t.name, m.name) in result.kept_out for m in metrics(t))}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,9 @@ class ReportedRun:
     processor_seconds: float | None = None
     trial: int | None = None  # of a tuning stage
     validation: float | None = None  # the score on validation
+    rules: Mapping[str, Metrics] = field(
+        default_factory=dict
+    )  # what other rules of selection would have deployed, on test
 
     @property
     def counts(self) -> bool:
@@ -136,6 +139,7 @@ def reported(run: Run) -> ReportedRun:
         processor_seconds=as_float(end.processor_seconds) if end else None,
         trial=start.trial,
         validation=as_float(validated.score) if validated else None,
+        rules={clean(e.rule, 40): e.metrics for e in run.evals if e.purpose == "rule" and e.split == "test"},
     )
 
 

@@ -19,7 +19,7 @@ from mtlbench.report.analysis.aggregate import (
     primary,
 )
 from mtlbench.report.analysis.statistics import ALPHA, EMPTY, Summary, widened
-from mtlbench.report.tables import trials, words
+from mtlbench.report.tables import rules, trials, words
 from mtlbench.report.tables.comparisons import against, over_test_sets, pairs
 from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table
 from mtlbench.report.tables.header import machines
@@ -32,7 +32,11 @@ def all_tables(result: Aggregate) -> list[Table]:
     """Every table of a study that has something to say."""
     tables = [accuracy(result), costs(result), differences(result), skills(result)]
     compared = [against(result), over_test_sets(result), pairs(result)]
-    return [t for t in (*tables, *compared, references(result), trials.table(result), lost(result)) if t.rows]
+    return [
+        t
+        for t in (*tables, *compared, references(result), trials.table(result), rules.table(result), lost(result))
+        if t.rows
+    ]
 
 
 def accuracy(result: Aggregate) -> Table:
