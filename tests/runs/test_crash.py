@@ -21,7 +21,7 @@ from mtlbench.backbones.resnet import resnet18
 
 def few(architecture, norm):
     full = resnet18(architecture, norm)
-    return Backbone(full.stem, [list(stage.children())[:1] for stage in full.stages], full.channels)
+    return Backbone(full.stem, [list(stage.children())[:1] for stage in full.stages], full.channels, full.stride)
 """
 Image = dict[str, bytes]
 
