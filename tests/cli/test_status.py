@@ -94,6 +94,7 @@ def test_watching_looks_again_until_ctrl_c(capsys, results, monkeypatch):
         ("elsewhere", 1, 100, True),
         ("elsewhere", 1, 1000, False),
     ],
+    ids=["this process", "no process", "young elsewhere", "old elsewhere"],  # pids would differ between workers
 )
 def test_a_sign_is_believed_while_its_process_can_be_alive(tmp_path, host, process, age, alive):
     sign = {"host": host or platform.node(), "process": process, "time": time.time() - age}
