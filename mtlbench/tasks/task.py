@@ -48,7 +48,9 @@ class Kind(ABC):
     """
 
     name: ClassVar[str]
+    """What records and tables call it; not a registered name, for one of one's own."""
     metrics: ClassVar[tuple[Metric, ...]]
+    """The columns of its tables, one of them primary; `{unit}` stands for the unit of the task's label."""
     dense: ClassVar[bool] = False
     """Whether there is one label a pixel rather than one an input."""
     channels: ClassVar[int | None] = None
@@ -62,6 +64,7 @@ class Kind(ABC):
     whole: ClassVar[frozenset[str]] = frozenset()
     """Statistics that are too large to be kept for each image; their metrics cannot be resampled."""
     constant: ClassVar[type[Constant]]
+    """The best answer that looks at no input: skill is measured from there."""
 
     @abstractmethod
     def labelled(self, target: Tensor) -> Tensor:
