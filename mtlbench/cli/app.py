@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]
 from typer.core import TyperGroup
 
 import mtlbench
-from mtlbench.cli import check, config, cost, latency, listing, network, report, run, show, status
+from mtlbench.cli import check, completion, config, cost, latency, listing, network, report, run, show, status
 from mtlbench.cli.guard import complain, guarded
 from mtlbench.errors import one_line, unknown
 from mtlbench.given import whole
-
-COMPLETING = "_MTLBENCH_COMPLETE"
 
 
 class Commands(TyperGroup):
@@ -58,6 +57,7 @@ app.command()(report.compare)
 app.command("list")(listing.list_)
 app.command()(show.show)
 app.command()(config.config)
+app.command()(completion.completion)
 app.command()(status.status)
 app.command()(status.clean)
 app.command()(check.check)
@@ -72,8 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (the process's by default) and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     command = typer.main.get_command(app)
-    if COMPLETING in os.environ:  # the shell asks for completions; typer answers and ends the process
-        command.main(prog_name="mtlbench", complete_var=COMPLETING)
+    if completion.VARIABLE in os.environ:  # the shell asks for completions; typer answers and ends the process
+        completion_init()
+        command.main(prog_name="mtlbench", complete_var=completion.VARIABLE)
     return guarded(lambda: _called(command, given))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtlbench.cli.figures import as_json, of_comparison, of_report
 from mtlbench.errors import ConfigError
 from mtlbench.given import bounded, path
 
@@ -26,6 +27,7 @@ def report(
     ] = None,
     max_macs: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 2x or 20G.")] = None,
     max_latency: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 50ms.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead of the table.")] = False,
 ) -> int:
     """Tables, figures and a page from records alone; with limits, also the best method within them."""
     from mtlbench.report.recommend import limits, recommend
@@ -33,7 +35,13 @@ def report(
     wanted = limits(max_params, max_macs, max_latency)
     results = path(results, "RESULTS")
     _folder(results, "records")
-    written = write_report(results, results if out is None else path(out, "--out"))
+    where = results if out is None else path(out, "--out")
+    if json_:
+        from mtlbench.report import build
+
+        print(as_json(of_report(build.write(Path(results), Path(where)))))
+        return 0
+    written = write_report(results, where)
     if wanted:
         print("\n" + recommend(written, max_params, max_macs, max_latency).text())
     return 0
@@ -61,13 +69,14 @@ def compare(
     tolerance: Annotated[
         float, typer.Option(metavar="PERCENT", help="How much a metric may fall where one seed tests none.")
     ] = 10.0,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """What changed between two results folders, with intervals; exit code 1 where something became worse."""
     from mtlbench.report import compare
 
     bounded("--tolerance", tolerance, 0, 1e6)
     found = compare.compare(path(first, "A"), path(second, "B"), tolerance)
-    print(found.text())
+    print(as_json(of_comparison(found)) if json_ else found.text())
     return 1 if found.regressed else 0
 
 

@@ -1,5 +1,7 @@
 """`mtlbench report`."""
 
+import json
+
 import pytest
 
 from mtlbench import records
@@ -37,3 +39,20 @@ def test_an_unreadable_and_a_newer_record_are_named_and_nothing_is_lost(capsys, 
     assert runs == []
     assert [p for p in problems if "schema version 99" in p]
     assert [p for p in problems if "line 1 is damaged" in p]
+
+
+def test_a_report_as_json_holds_what_the_records_say(capsys, tmp_path):
+    assert run(capsys, "run", "--methods", "single-task,hard-sharing", *TINY, "--seeds", "0,1", "--no-latency")[0] == 0
+    code, out, _ = run(capsys, "report", "results", "--json")
+    assert code == 0
+    (study,) = json.loads(out)["studies"]
+    assert [row["label"] for row in study["rows"]] == ["single-task", "hard-sharing"]
+    runs, _ = records.read_all(tmp_path / "results")
+    for row in study["rows"]:
+        own = {str(r.start.seed): r for r in runs if r.start.method == row["method"]}
+        for name, figure in row["metrics"].items():
+            task, metric = name.split("/")
+            expected = {seed: r.final("test").metrics[task][metric] for seed, r in own.items()}
+            assert figure["by seed"] == expected
+            assert figure["mean"] == pytest.approx(sum(expected.values()) / 2)
+        assert row["mean skill"]["by seed"] == {s: r.final("test").score for s, r in own.items()}
