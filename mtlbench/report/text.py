@@ -22,14 +22,14 @@ _HIDDEN = {
 def clean(value: Any, limit: int = 200) -> str:
     """Any value as one line of at most `limit` visible characters; what cannot be seen is escaped, so names stay apart."""
     text = str(value)[: 4 * limit]
-    if not (text.isascii() and text.isprintable()):
+    if not text.isprintable():  # nothing hidden is, and of spaces only the plain one
         text = "".join(map(_visible, text))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def seen(value: Any) -> Any:
     """A text of the page with what cannot be seen escaped, its spaces as they are; anything else as it is."""
-    if type(value) is not str or (value.isascii() and value.isprintable()):  # Markup is a str, and ours
+    if type(value) is not str or value.isprintable():  # Markup is a str, and ours
         return value
     return "".join(c if c in " \n\u00a0" else _visible(c) for c in value)
 

@@ -26,16 +26,21 @@ def ranked(result: Aggregate) -> list[Line]:
     return sorted(lines, key=lambda x: (-mean(worth(result, x)).mean, x.label))
 
 
+def _rivals(result: Aggregate) -> int:
+    """How many methods have a figure."""
+    return sum(x.row.role == "study" and bool(worth(result, x)) for x in result.lines)
+
+
 def apart(result: Aggregate, best: Line, other: Line) -> bool:
     """Whether the best is told apart from another, corrected for all those it could be compared with (Bonferroni)."""
-    others = max(len(ranked(result)) - 1, 1)
+    others = max(_rivals(result) - 1, 1)
     difference = paired(None, worth(result, best), worth(result, other)).difference
     return statistics.widened(difference, ALPHA / others).low > 0
 
 
 def chosen(result: Aggregate, line: Line) -> Summary:
     """The figure of a row that was picked for being high: its interval holds whichever of all rows is picked."""
-    return statistics.widened(mean(worth(result, line)), ALPHA / max(len(ranked(result)), 1))
+    return statistics.widened(mean(worth(result, line)), ALPHA / max(_rivals(result), 1))
 
 
 def over_shared(result: Aggregate, line: Line) -> Summary:
@@ -44,7 +49,7 @@ def over_shared(result: Aggregate, line: Line) -> Summary:
     if shared is None or shared is line:
         return statistics.EMPTY
     difference = paired(None, worth(result, line), worth(result, shared)).difference
-    return statistics.widened(difference, ALPHA / max(len(ranked(result)) - 1, 1))
+    return statistics.widened(difference, ALPHA / max(_rivals(result) - 1, 1))
 
 
 def interval(value: Summary, digits: int, unit: str = "") -> str:
