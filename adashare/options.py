@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from adashare.policy import Objective
-from mtlbench.method import Options
+from mtlbench.method import Knob, Options
 
 BatchNorm = Literal["once", "release"]
 BN_MEANING = (
@@ -23,8 +23,12 @@ class AdaShareOptions(Options):
         "paper",
         description="The penalties on the policy: 'paper' is the paper's equations 3 and 4, 'release' the authors' code.",
     )
-    lambda_sparsity: float = Field(0.001, ge=0, description="The weight of the penalty on executed blocks.")
-    lambda_sharing: float = Field(0.01, ge=0, description="The weight of the penalty on tasks' different policies.")
+    lambda_sparsity: Annotated[float, Knob(0.0003, 0.3)] = Field(
+        0.001, ge=0, description="The weight of the penalty on executed blocks."
+    )
+    lambda_sharing: Annotated[float, Knob(0.001, 1.0)] = Field(
+        0.01, ge=0, description="The weight of the penalty on tasks' different policies."
+    )
 
     warmup: float = Field(
         0.2, ge=0, lt=1, description="The fraction of the budget's steps that hard sharing takes first."

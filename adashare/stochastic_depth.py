@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.backbones import Backbone, Build
-from mtlbench.method import Method, Options
+from mtlbench.method import Knob, Method, Options
 from mtlbench.seeding import generator
 from mtlbench.tasks import Task
 
@@ -17,7 +18,7 @@ from mtlbench.tasks import Task
 class StochasticDepthOptions(Options):
     """How much is dropped."""
 
-    drop: float = Field(
+    drop: Annotated[float, Knob(0.1, 0.7, log=False)] = Field(
         0.5, ge=0, le=1, description="The probability that the last block is dropped; earlier ones by their depth."
     )
 

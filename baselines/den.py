@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from baselines.elastic import LEVEL_FRACTIONS, TOP, ElasticBranch
 from mtlbench.backbones import Backbone, Block, Build
-from mtlbench.method import Artefact, Budget, Group, Method, Optimizer, Options, Phase, Turn
+from mtlbench.method import Artefact, Budget, Group, Knob, Method, Optimizer, Options, Phase, Turn
 from mtlbench.tasks import Task
 
 ELASTIC, SETTLED = "elastic", "settled"
@@ -30,7 +30,7 @@ Levels = tuple[int, ...]
 class DENOptions(Options):
     """What a channel costs, and how the budget is spent."""
 
-    cost: float = Field(
+    cost: Annotated[float, Knob(0.01, 1.0)] = Field(
         0.1, ge=0, description="What using all of the branches' weights costs in the reward, against a task's loss."
     )
     settle: float = Field(

@@ -4,20 +4,21 @@ apart."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.backbones import Build
-from mtlbench.method import Method, Options
+from mtlbench.method import Knob, Method, Options
 from mtlbench.tasks import Task
 
 
 class DistancePenaltyOptions(Options):
     """How strongly the networks are held together."""
 
-    distance: float = Field(
+    distance: Annotated[float, Knob(1e-4, 0.1)] = Field(
         0.01,
         ge=0,
         description="The weight of the squared distance of two backbones' weights, averaged over pairs of tasks.",

@@ -4,7 +4,7 @@ Sluice and NDDR have in common."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.backbones import Backbone, Build
-from mtlbench.method import Budget, Group, Method, Optimizer, Options, Phase, Turn
+from mtlbench.method import Budget, Group, Knob, Method, Optimizer, Options, Phase, Turn
 from mtlbench.tasks import Task
 
 APART = "single-task"
@@ -27,7 +27,7 @@ class SoftSharingOptions(Options):
     warm_start: float = Field(
         0.25, ge=0, lt=1, description="The fraction of the budget spent on single-task networks before they are joined."
     )
-    units_lr: float = Field(
+    units_lr: Annotated[float, Knob(1.0, 10.0)] = Field(
         1.0, gt=0, description="The learning rate of what joins the networks, as a multiple of the weights'."
     )
     units_decay: float | None = Field(

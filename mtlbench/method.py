@@ -103,6 +103,23 @@ class Where:
     turn: int = 0
 
 
+@dataclass(frozen=True)
+class Knob:
+    """A range in which a tuning stage tries an option, as in `strength: Annotated[float, Knob(0.01, 1)] = 0.1`.
+
+    Where it is `log`, factors are spread evenly, else differences.
+    """
+
+    low: float
+    high: float
+    log: bool = True
+
+    def at(self, place: float) -> float:
+        """The value at a place in (0, 1) of the range, to three digits."""
+        spread = self.high / self.low if self.log else self.high - self.low
+        return float(f"{self.low * spread**place if self.log else self.low + spread * place:.3g}")
+
+
 class Options(BaseModel):
     """Base of a method's options: unknown names and wrong values are refused, defaults are part of the record."""
 
@@ -141,6 +158,12 @@ class Method(nn.Module):
     def defaults(cls, preset: str, dataset: str, tasks: Sequence[str]) -> Mapping[str, Any]:
         """Options this method takes under a preset ("paper": the values its paper gives for the data set)."""
         return {}
+
+    @classmethod
+    def knobs(cls) -> Mapping[str, Knob]:
+        """The options that are this method's own to tune, as their annotations say."""
+        found = {name: [m for m in f.metadata if isinstance(m, Knob)] for name, f in cls.Options.model_fields.items()}
+        return {name: knobs[0] for name, knobs in found.items() if knobs}
 
     @classmethod
     def follows(cls, options: Any) -> str | None:

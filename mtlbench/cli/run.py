@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mtlbench.runs.runner import Outcome, Preview, Request
     from mtlbench.study.conduct import Conducted
     from mtlbench.study.study import ResolvedStudy
+    from mtlbench.study.tuning import Choice
 
 Text = str | None  # numbers too: what is wrong with one is then said in one place, by the settings
 
@@ -44,6 +45,10 @@ def run(
         ),
     ] = None,
     tune: Annotated[Text, typer.Option(metavar="N", help="Validation-only trials a method before the study.")] = None,
+    tune_steps: Annotated[Text, typer.Option(metavar="N", help="Steps of a trial; the study's by default.")] = None,
+    tune_seeds: Annotated[
+        Text, typer.Option(metavar="N", help="Seeds of a trial, outside the study: 2 by default.")
+    ] = None,
     weighting: Annotated[
         Text, typer.Option(metavar="KIND", help="Task weights: fixed, equal, uncertainty or dwa.")
     ] = None,
@@ -121,7 +126,7 @@ def carry_out(study: ResolvedStudy, report: bool = True, latency: bool = True) -
     from mtlbench.study.display import display
 
     if study.settings.tune:
-        print(f"tuning: {study.settings.tune} trials a method, on validation only")
+        print(f"tuning: {study.settings.tune} trials a method on {study.settings.tune_seeds} seeds, on validation only")
     done = conduct(study, display, _tuned)
     if latency:
         _time(study, done.requests, done.outcomes)
@@ -132,11 +137,11 @@ def carry_out(study: ResolvedStudy, report: bool = True, latency: bool = True) -
     return _summary(done)
 
 
-def _tuned(chosen: Mapping[str, Mapping[str, Any]]) -> None:
+def _tuned(chosen: Mapping[str, Choice]) -> None:
     from mtlbench.study.tuning import describe
 
-    for name, values in chosen.items():
-        print(f"tuned {name}: {describe(values)}")
+    for name, choice in chosen.items():
+        print(f"tuned {name}: {describe(choice)}")
 
 
 def _time(study: ResolvedStudy, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
@@ -196,8 +201,10 @@ def show_plan(study: ResolvedStudy) -> int:
     from mtlbench.study.display import table
     from mtlbench.study.study import runs
 
-    chosen = tuning.chosen_so_far(study) if study.settings.tune else None
-    requests = (tuning.trials(study) if study.settings.tune else []) + runs(study, chosen)
+    chosen = tuning.chosen_so_far(study) if study.settings.tune else {}
+    requests = (tuning.trials(study) if study.settings.tune else []) + runs(
+        study, {n: c.values for n, c in chosen.items()}
+    )
     plans = [_plan(r) for r in requests]
     extra = controls(study, requests, [spent(p.folder) or Spent(p.steps) for p in plans])
     requests, plans = [*requests, *extra], [*plans, *(_plan(r) for r in extra)]

@@ -38,7 +38,7 @@ class CityScapes(DenseDataset):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8},
         "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 2000, "batch_size": 8},
-        "paper": experiment(20_000, 1e-3, "step:4000:0.5", head_lr=0.1, **DENSE),
+        "paper": experiment(20_000, 1e-3, "step:4000:0.5", head_lr=0.1, **DENSE, weights=WEIGHTS),
     }
     references: ClassVar[Sequence[Reference]] = (
         Reference(
@@ -58,7 +58,7 @@ class CityScapes(DenseDataset):
     def __init__(self, options: CityScapesOptions, root: Path | None, tasks: Sequence[str] | None) -> None:
         super().__init__(options, root, tasks)
         source = recognise(folder(root, self.name, EXPECTED), options.classes, _height(options))
-        self.adopt(source, options, tasks, WEIGHTS, inverse_depth)
+        self.adopt(source, options, tasks, inverse_depth)
 
 
 def _height(options: CityScapesOptions) -> int:

@@ -37,7 +37,7 @@ class NYUv2(DenseDataset):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8, "lr": 3e-3},
         "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 1000, "batch_size": 8, "lr": 2e-3},
-        "paper": experiment(20_000, 1e-3, "step:4000:0.5", **DENSE),
+        "paper": experiment(20_000, 1e-3, "step:4000:0.5", **DENSE, weights=WEIGHTS),
     }
     references: ClassVar[Sequence[Reference]] = (
         Reference(
@@ -59,7 +59,7 @@ class NYUv2(DenseDataset):
     def __init__(self, options: NYUv2Options, root: Path | None, tasks: Sequence[str] | None) -> None:
         super().__init__(options, root, tasks)
         place = folder(root, self.name, EXPECTED)
-        self.adopt(recognise(place, options.classes, options.derived_normals), options, tasks, WEIGHTS)
+        self.adopt(recognise(place, options.classes, options.derived_normals), options, tasks)
 
     def preset(self, name: str) -> Mapping[str, Any]:
         """A preset's settings; the paper trains ResNet-18 on two tasks."""

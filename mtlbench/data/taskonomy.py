@@ -69,7 +69,7 @@ class Taskonomy(DenseDataset):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8},
         "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 3000, "batch_size": 8},
-        "paper": experiment(30_000, 1e-4, "step:12000:0.3", **DENSE),
+        "paper": experiment(30_000, 1e-4, "step:12000:0.3", **DENSE, weights=WEIGHTS),
     }
     references: ClassVar[Sequence[Reference]] = (
         Reference(
@@ -82,7 +82,7 @@ class Taskonomy(DenseDataset):
 
     def __init__(self, options: DenseOptions, root: Path | None, tasks: Sequence[str] | None) -> None:
         super().__init__(options, root, tasks)
-        self.adopt(recognise(folder(root, self.name, EXPECTED)), options, tasks, WEIGHTS, log_depth)
+        self.adopt(recognise(folder(root, self.name, EXPECTED)), options, tasks, log_depth)
 
 
 def recognise(root: Path) -> Source:

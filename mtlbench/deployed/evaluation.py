@@ -128,7 +128,7 @@ def skills(tasks: Sequence[Task], metrics: Mapping[str, Mapping[str, float]], co
     return {t.name: skill(t.primary, metrics[t.name][t.primary.name], constant[t.name][t.primary.name]) for t in tasks}
 
 
-def score(skill_of: Mapping[str, float]) -> float:
-    """The mean skill over the tasks that have one: what selection, candidates and tuning compare."""
+def mean_skill(skill_of: Mapping[str, float]) -> float:
+    """The mean skill over the tasks that have one."""
     known = [s for s in skill_of.values() if not math.isnan(s)]
     return sum(known) / len(known) if known else math.nan

@@ -121,7 +121,9 @@ class Eval(Line):
     metrics: Metrics
     losses: dict[str, float | None] = {}
     skill: dict[str, float | None] = {}
-    score: float | None = None
+    score: float | None = None  # the mean skill
+    gain: float | None = None  # the mean over tasks of the log of the relative gain on the primary metric: what chooses
+    gain_error: float | None = None  # its standard error over the split's images
 
 
 class Resume(Line):

@@ -16,8 +16,9 @@ from mtlbench import records
 from mtlbench.deployed import network as deployment
 from mtlbench.deployed import samples as gallery
 from mtlbench.deployed.cost import measure, plain_backbone_parameters
-from mtlbench.deployed.evaluation import Evaluation, evaluate, evaluate_constant, score, skills
+from mtlbench.deployed.evaluation import Evaluation, evaluate, evaluate_constant, mean_skill, skills
 from mtlbench.deployed.network import DeployedNetwork
+from mtlbench.deployed.scoring import Score, score
 from mtlbench.errors import FOREIGN, ConfigError, Diverged, RecordError, one_line
 from mtlbench.method import Phase
 from mtlbench.records.files import write_whole
@@ -53,7 +54,8 @@ class Course:
         if status in ("finished", "diverged") and not force:
             checkpoint.remove(self.folder)  # of a run that was killed behind its last line
             final = records.read_attempts(self.folder)[-1].final("val")
-            return Outcome(self.folder, "skipped", status, final.score if final else None)
+            value, error = (final.gain, final.gain_error) if final else (None, None)
+            return Outcome(self.folder, "skipped", status, value, error=error)
         resuming = status in ("unfinished", "failed") and not force
         attempt = records.last_attempt(self.folder)
         self.writer = records.Writer(self.folder, max(attempt, 1) if resuming else attempt + 1)
@@ -127,7 +129,7 @@ class Course:
     def _validate(self, step: int, phase: str, purpose: str) -> float:
         split = "test" if purpose == "oracle" else "val"
         evaluation = self._evaluate(self._deployed(), split)
-        return self._write_eval(evaluation, split, purpose, step, phase)
+        return self._write_eval(evaluation, split, purpose, step, phase).value
 
     def _deployed(self) -> DeployedNetwork:
         return DeployedNetwork.of(self.method, self.dataset.streams, self.dataset.shape)
@@ -142,8 +144,9 @@ class Course:
 
     def _write_eval(
         self, evaluation: Evaluation, split: str, purpose: str, step: int, phase: str = "", rule: str = ""
-    ) -> float:
+    ) -> Score:
         skill = skills(self.dataset.tasks, evaluation.metrics, self.constant[split].metrics)
+        chosen = score(self.dataset.tasks, evaluation, self.constant[split].metrics)
         data = {
             "step": step,
             "phase": phase,
@@ -153,10 +156,12 @@ class Course:
             "metrics": evaluation.metrics,
             "losses": evaluation.losses,
             "skill": skill,
-            "score": score(skill),
+            "score": mean_skill(skill),
+            "gain": chosen.value,
+            "gain_error": chosen.error,
         }
         self.writer.write(records.Eval.model_validate(data))
-        return score(skill)
+        return chosen
 
     def _save(self) -> None:
         """After every step: a sign of life, a checkpoint when it is time, and an end where somebody asked for one."""
@@ -189,7 +194,7 @@ class Course:
         selected = self.trainer.selected
         assert selected is not None
         network = self._network(selected)
-        final = 0.0
+        final = Score(0.0, 0.0)
         for split in self.constant:
             self.progress(Progress("evaluating", steps := self.trainer.steps, steps, self.last_losses, 0.0, split))
             self._write_eval(self.constant[split], split, "constant", self.trainer.state.step)
@@ -238,7 +243,7 @@ class Course:
         sha256 = write_whole(self.folder / path, data)
         self.writer.write(records.ArtefactLine(name=name, path=path, sha256=sha256))
 
-    def _end(self, status: str, reason: str, final: float | None = None, deployed_step: int = 0) -> Outcome:
+    def _end(self, status: str, reason: str, final: Score | None = None, deployed_step: int = 0) -> Outcome:
         state = self.trainer.state if hasattr(self, "trainer") else None
         timing = dict(state.timing) if state else {}
         data = {
@@ -253,7 +258,8 @@ class Course:
             "timing": timing,
         }
         self.writer.write(records.End.model_validate(data))
-        return Outcome(self.folder, status, reason, final, sum(timing.values()))
+        value, error = (final.value, final.error) if final else (None, None)
+        return Outcome(self.folder, status, reason, value, sum(timing.values()), error)
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -60,5 +60,6 @@ class Outcome:
     folder: Path
     status: str
     reason: str = ""
-    score: float | None = None
+    score: float | None = None  # on validation; `mtlbench.deployed.scoring` says what it is
     seconds: float = 0.0
+    error: float | None = None  # the score's standard error

@@ -25,11 +25,11 @@ Show = Callable[[int], Display]
 
 @dataclass(frozen=True)
 class Conducted:
-    """What came of a study: every run as it was asked for, how it ended, and what tuning chose (method -> values)."""
+    """What came of a study: every run as it was asked for, how it ended, and what tuning chose (method -> choice)."""
 
     requests: tuple[Request, ...]
     outcomes: tuple[Outcome, ...]
-    chosen: Mapping[str, tuning.Values]
+    chosen: Mapping[str, tuning.Choice]
 
     @property
     def failed(self) -> list[tuple[Request, Outcome]]:
@@ -41,7 +41,7 @@ class Conducted:
 def conduct(
     study: ResolvedStudy,
     show: Show = Silence,
-    tuned: Callable[[Mapping[str, tuning.Values]], None] = lambda chosen: None,
+    tuned: Callable[[Mapping[str, tuning.Choice]], None] = lambda chosen: None,
 ) -> Conducted:
     """Tune where asked for, run everything, and then the controls that its records call for.
 
@@ -49,12 +49,12 @@ def conduct(
     be written, and KeyboardInterrupt after every run under way has written its checkpoint.
     """
     writable(study.settings.out)
-    chosen: Mapping[str, tuning.Values] = {}
+    chosen: Mapping[str, tuning.Choice] = {}
     if study.settings.tune:
         trials = tuning.trials(study)
-        chosen = tuning.choose(study, trials, _launch(study, trials, show))
+        chosen = tuning.choose(study, _launch(study, trials, show))
         tuned(chosen)
-    requests = runs(study, chosen)
+    requests = runs(study, {name: choice.values for name, choice in chosen.items()})
     outcomes = in_order(requests, lambda some: _launch(study, some, show, len(requests)))
     extra = controls(study, requests, [spent(o.folder) for o in outcomes])
     outcomes += _launch(study, extra, show, len(requests))

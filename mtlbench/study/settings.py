@@ -25,22 +25,27 @@ class Settings(BaseModel):
     """What the command line and the configuration file say; `run` holds keys of RunConfig, `set` options by owner."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    methods: tuple[str, ...] = Field(("all",), min_length=1)
-    dataset: str = "scenes"
-    data_dir: str | None = None
-    tasks: tuple[str, ...] | None = None
-    image_size: str | None = None
-    preset: Preset = "quick"
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
-    tune: int = Field(0, ge=0, le=MOST_TRIALS)
-    set: dict[str, dict[str, Any]] = {}
-    run: dict[str, Any] = {}
-    pretrained: str | None = None
-    device: str = "auto"
-    workers: int | None = Field(None, ge=1, le=1024)
-    threads: int | None = Field(None, ge=1, le=1024)
-    out: str = "results"
-    force: bool = False
+    methods: tuple[str, ...] = Field(("all",), min_length=1, description="Names, file.py:Class, or all.")
+    dataset: str = Field("scenes", description="A data set's name, or file.py:Class.")
+    data_dir: str | None = Field(None, description="Where the data set lies on disk.")
+    tasks: tuple[str, ...] | None = Field(None, description="Some of its tasks; null is all.")
+    image_size: str | None = Field(None, description="The size that images are read at, HEIGHTxWIDTH or one number.")
+    preset: Preset = Field("quick", description="Where what is not given comes from: quick, standard or paper.")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="The seeds that every method runs with.")
+    tune: int = Field(0, ge=0, le=MOST_TRIALS, description="Validation-only trials of every method before the study.")
+    tune_steps: int | None = Field(None, ge=1, le=10**9, description="Steps of a trial; null is the study's.")
+    tune_seeds: int = Field(2, ge=2, le=100, description="Seeds outside the study that every trial runs with.")
+    tune_validation: float = Field(
+        0.2, gt=0, le=0.5, description="The fraction of train held out for validation in a trial, where it is more."
+    )
+    set: dict[str, dict[str, Any]] = Field({}, description="Options of methods and data sets, by owner.")
+    run: dict[str, Any] = Field({}, description="Keys of a run's configuration.")
+    pretrained: str | None = Field(None, description="imagenet, or a file of weights to start from.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:NUMBER.")
+    workers: int | None = Field(None, ge=1, le=1024, description="Runs side by side; null is a core each on CPU.")
+    threads: int | None = Field(None, ge=1, le=1024, description="Threads of each; null shares the cores out.")
+    out: str = Field("results", description="The results folder.")
+    force: bool = Field(False, description="Whether finished runs are run again.")
 
 
 def gather(flags: Mapping[str, Any], file: str | None = None) -> Settings:

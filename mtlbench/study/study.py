@@ -64,6 +64,7 @@ def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
         "preset": settings.preset,
         "pretrained": pretrained,
     }
+    base |= _weights(base, preset.get("weights", {}), settings.run.get("weights", {}))
     shared: RunConfig = parse(RunConfig, {**base, "method": "any"}, "the study")
     _check_weights(shared)
     study = ResolvedStudy(settings, chosen, base, dataset, device, weights, command)
@@ -88,6 +89,13 @@ def _before_data(
         if e.cls is not None and e.name in settings.set:
             defaults = e.cls.defaults(settings.preset, kind.name, settings.tasks or ())
             parse(e.cls.Options, {**defaults, **settings.set[e.name]}, f"method {e.name}")
+
+
+def _weights(base: Mapping[str, Any], preset: Mapping[str, float], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of tasks: a preset's of those that are trained, where losses have fixed ones, and over them the user's."""
+    fixed = base.get("weighting", "fixed") == "fixed"
+    found = {**({t: preset[t] for t in base["tasks"] if t in preset} if fixed else {}), **given}
+    return {"weights": found} if found or "weights" in base else {}
 
 
 def _check_weights(config: RunConfig) -> None:

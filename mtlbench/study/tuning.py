@@ -1,13 +1,17 @@
-"""The tuning stage: the same small space and the same number of validation-only trials for every method.
+"""The tuning stage: the same space and the same number of validation-only trials for every method.
 
-Trial 0 is the method as it stands. Trial i >= 1 takes the i-th point of a Halton sequence (bases 2, 3, 5) as factors on
-learning rate and weight decay and, where the method has the option `units_lr`, as the multiplier of its units. So the
-points are the same for all methods, and more trials only add to fewer.
+Trial 0 is the method as it stands. Trial i >= 1 takes the i-th point of a Sobol sequence, which never repeats: learning
+rate, weight decay, dropout, the tasks' weights, and then the knobs that a method's options declare (`Knob`). So what all
+methods share is the same for all, and more trials only add to fewer. A trial runs on every tuning seed, none of them the
+study's; its score is the mean.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,55 +20,106 @@ from mtlbench.config import RunConfig
 from mtlbench.errors import RecordError
 
 if TYPE_CHECKING:
-    from mtlbench.runs.runner import Outcome, Request
+    from mtlbench.runs.request import Outcome, Request
     from mtlbench.study.entries import Entry
     from mtlbench.study.study import ResolvedStudy
 
 LR = (0.2, 5.0)  # factors on the study's learning rate, log-uniformly
 WEIGHT_DECAY = (0.1, 10.0)  # factors on its weight decay
-UNITS_LR = (1.0, 10.0)  # the unit multipliers tried
+DROPOUT = (0.0, 0.5)
+LEAST_WEIGHT = 0.05  # of a task, where the weights' mean is 1
 FIRST_SEED = 10_000
 
 Values = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What tuning chose for a method: the trial, its values over the study's, its score, and that one's standard error.
+
+    `trial` is None where no trial has a score: the method stands as it is.
+    """
+
+    values: Values
+    trial: int | None = None
+    score: float = math.nan
+    error: float = math.nan
+
+
 def trials(study: ResolvedStudy) -> list[Request]:
-    """Every method's trials, method by method, on a seed that is not the study's."""
+    """Every method's trials, method by method, trial by trial, seed by seed."""
     from mtlbench.study.study import request
 
-    seed = next(s for s in range(FIRST_SEED, FIRST_SEED + 10**6) if s not in study.settings.seeds)
-    count = study.settings.tune
+    settings = study.settings
+    same: dict[str, Any] = {"role": "tune", "data": _data(study)}
+    if settings.tune_steps is not None:
+        same["steps"] = settings.tune_steps
     return [
-        request(study, e, seed, role="tune", trial=i, **point(study, e, i)) for e in study.entries for i in range(count)
+        request(study, e, seed, trial=i, **same, **point(study, e, i))
+        for e in study.entries
+        for i in range(settings.tune)
+        for seed in seeds(study)
     ]
 
 
+def seeds(study: ResolvedStudy) -> list[int]:
+    """The tuning seeds: the first from FIRST_SEED on that the study does not use."""
+    own = study.settings.seeds
+    free = (s for s in range(FIRST_SEED, FIRST_SEED + 10**6) if s not in own)
+    return [next(free) for _ in range(study.settings.tune_seeds)]
+
+
+def _data(study: ResolvedStudy) -> Mapping[str, Any]:
+    """The data's options, with a larger part of train held out for validation."""
+    options = dict(study.base["data"])
+    held = options.get("val_fraction")
+    return options if held is None else {**options, "val_fraction": max(held, study.settings.tune_validation)}
+
+
 def point(study: ResolvedStudy, entry: Entry, trial: int) -> Values:
-    """What a trial changes: `lr`, `weight_decay` and, for a method with units, its option `units_lr`."""
+    """What a trial changes of the run's configuration; a method's knobs stand under `options`."""
     if trial == 0:
         return {}
-    lr, decay, units = (radical_inverse(trial, base) for base in (2, 3, 5))
+    base = {k: study.base.get(k, RunConfig.model_fields[k].default) for k in ("lr", "weight_decay", "weighting")}
+    tasks = study.base["tasks"]
+    weighted = base["weighting"] == "fixed" and len(tasks) > 1
+    knobs = entry.cls.knobs() if entry.cls is not None else {}
+    shared = 3 + len(tasks)
+    places = sobol(shared + len(knobs), trial)
     values: Values = {
-        "lr": _rounded(_base(study, "lr") * _between(LR, lr)),
-        "weight_decay": _rounded(_base(study, "weight_decay") * _between(WEIGHT_DECAY, decay)),
+        "lr": _rounded(base["lr"] * _between(LR, places[0])),
+        "weight_decay": _rounded(base["weight_decay"] * _between(WEIGHT_DECAY, places[1])),
+        "dropout": round(DROPOUT[0] + (DROPOUT[1] - DROPOUT[0]) * places[2], 2),
     }
-    if entry.cls is not None and "units_lr" in entry.cls.Options.model_fields:
-        values["options"] = {"units_lr": UNITS_LR[int(units * len(UNITS_LR))]}
+    if weighted:
+        own = {**study.dataset.weights, **study.base.get("weights", {})}
+        factors = simplex(places[3:shared])
+        values["weights"] = {t: _rounded(float(own.get(t, 1.0)) * f) for t, f in zip(tasks, factors, strict=True)}
+    if knobs:
+        pairs = zip(knobs.items(), places[shared:], strict=True)
+        values["options"] = {name: knob.at(place) for (name, knob), place in pairs}
     return values
 
 
-def radical_inverse(index: int, base: int) -> float:
-    """The van der Corput sequence: `index` written in `base`, mirrored at the point; in (0, 1) from 1 up."""
-    result, scale = 0.0, 1.0
-    while index:
-        index, digit = divmod(index, base)
-        scale /= base
-        result += digit * scale
-    return result
+@cache
+def sobol(dimensions: int, index: int) -> tuple[float, ...]:
+    """The index-th point of the Sobol sequence (Joe and Kuo's numbers), from 1; each coordinate in (0, 1).
+
+    Of more dimensions the first coordinates are the same. scipy's `qmc`; the 0th point, the origin, is not used.
+    """
+    from scipy.stats import qmc
+
+    sequence = qmc.Sobol(dimensions, scramble=False)
+    sequence.fast_forward(index)
+    return tuple(map(float, sequence.random(1)[0]))
 
 
-def _base(study: ResolvedStudy, key: str) -> float:
-    return float(study.base.get(key, RunConfig.model_fields[key].default))
+def simplex(places: Sequence[float]) -> list[float]:
+    """Weights with the mean 1 from as many coordinates in (0, 1): uniform on the simplex, but none below LEAST_WEIGHT."""
+    parts = [-math.log(p) for p in places]
+    total = sum(parts)
+    count = len(parts)
+    return [LEAST_WEIGHT + (1 - LEAST_WEIGHT) * count * p / total for p in parts]
 
 
 def _between(limits: tuple[float, float], share: float) -> float:
@@ -76,52 +131,61 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def choose(study: ResolvedStudy, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> dict[str, Values]:
-    """For each method the values of its trial with the best validation score; {} where no trial has one."""
-    count = study.settings.tune
-    scores = [_score(o) for o in outcomes]
-    chosen: dict[str, Values] = {}
+def choose(study: ResolvedStudy, outcomes: Sequence[Outcome]) -> dict[str, Choice]:
+    """For each method its trial with the best mean validation score over the seeds; a trial that lost a seed has none."""
+    count, repeats = study.settings.tune, study.settings.tune_seeds
+    chosen: dict[str, Choice] = {}
     for number, entry in enumerate(study.entries):
-        own = scores[number * count : (number + 1) * count]
-        best = max((s, -i) for i, s in enumerate(own))  # the earlier trial where two are equal
-        chosen[entry.name] = point(study, entry, -best[1]) if best[0] > float("-inf") else {}
+        own = outcomes[number * count * repeats : (number + 1) * count * repeats]
+        scored = [(*_score(own[i * repeats : (i + 1) * repeats]), i) for i in range(count)]
+        score, error, trial = max(scored, key=lambda s: (s[0], -s[2]))  # the earlier trial where two are equal
+        known = score > -math.inf
+        chosen[entry.name] = Choice(point(study, entry, trial), trial, score, error) if known else Choice({})
     return chosen
 
 
-def _score(outcome: Outcome) -> float:
-    if outcome.score is not None and outcome.status in ("finished", "skipped"):
-        return outcome.score
-    return float("-inf")
+def _score(outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """Mean score and its standard error over the validation split's images; -inf where a seed has no score."""
+    known = [
+        o for o in outcomes if o.score is not None and not math.isnan(o.score) and o.status in ("finished", "skipped")
+    ]
+    if len(known) < len(outcomes):
+        return -math.inf, math.nan
+    scores, errors = [o.score or 0.0 for o in known], [math.nan if o.error is None else o.error for o in known]
+    return sum(scores) / len(scores), sum(errors) / len(errors)  # the same images on every seed: errors do not shrink
 
 
-def chosen_so_far(study: ResolvedStudy) -> dict[str, Values]:
+def chosen_so_far(study: ResolvedStudy) -> dict[str, Choice]:
     """What `choose` gives once every trial is finished; {} before."""
     from mtlbench.runs import runner
 
-    requests = trials(study)
     outcomes = []
-    for request in requests:
+    for request in trials(study):
         folder = runner.plan(request).folder
-        score = recorded_score(folder)
-        if score is None:
+        found = recorded(folder)
+        if found is None:
             return {}
-        outcomes.append(runner.Outcome(folder, "skipped", "finished", score))
-    return choose(study, requests, outcomes)
+        outcomes.append(runner.Outcome(folder, "skipped", "finished", found[0], error=found[1]))
+    return choose(study, outcomes)
 
 
-def recorded_score(folder: Path) -> float | None:
-    """The validation score a finished run's record holds; -inf for one that diverged, None for one not done."""
+def recorded(folder: Path) -> tuple[float | None, float | None] | None:
+    """The validation score of a finished run's record and its error; (None, None) where it diverged, None if not done."""
     try:
         run = records.read_run(folder)
     except RecordError:
         return None
     if run.status == "diverged":
-        return float("-inf")
+        return None, None
     final = run.final("val")
-    return final.score if final is not None and run.status == "finished" else None
+    return (final.gain, final.gain_error) if final is not None and run.status == "finished" else None
 
 
-def describe(values: Mapping[str, Any]) -> str:
-    """Chosen values in a few words."""
-    flat = {**{k: v for k, v in values.items() if k != "options"}, **values.get("options", {})}
-    return ", ".join(f"{k} {v:g}" for k, v in flat.items()) or "as it stands"
+def describe(choice: Choice) -> str:
+    """A choice in a few words: its values, and its score with the standard error."""
+    values = choice.values
+    flat = {**{k: v for k, v in values.items() if k not in ("options", "weights")}, **values.get("options", {})}
+    flat |= {f"weight of {t}": w for t, w in values.get("weights", {}).items()}
+    told = ", ".join(f"{k} {v:g}" if isinstance(v, int | float) else f"{k} {v}" for k, v in flat.items())
+    score = "" if choice.trial is None else f" (score {choice.score:.3f}, standard error {choice.error:.3f})"
+    return (told or "as it stands") + score

@@ -62,6 +62,22 @@ def skill(metric: Directed, value: float, constant: float) -> float:
     return 1.0 - error / room if room > 0.0 else math.nan
 
 
+def log_gain(metric: Directed, value: float, constant: float) -> float:
+    """The log of the relative gain over the constant predictor: differences of it are relative gains, as Delta's are.
+
+    ln(value / constant) where more is better, ln(e_constant / e) of the errors (distances to a perfect answer) where less
+    is. A hundredth of a perfect value, or of the constant's error, is added to both, so that neither 0 is infinitely far.
+    NaN as for `skill`.
+    """
+    best = perfect(metric)
+    room = best - constant if metric.higher else constant - best
+    if not room > 0.0:
+        return math.nan
+    if metric.higher:
+        return math.log((max(value, 0.0) + best / 100) / (max(constant, 0.0) + best / 100))
+    return math.log(1.01 * room / (value - best + room / 100))
+
+
 def figures(metrics: Iterable[Metric], sums: Sums) -> dict[str, float]:
     """The metrics of summed statistics, each (k,); NaN where nothing was labelled."""
     return {m.name: float(reduce(m.reduction, sums)) for m in metrics}

@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mtlbench.errors import ConfigError, PluginError
+from mtlbench.config import parse_schedule
+from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Method, Phase, Turn
 
 FINE = 1000
@@ -113,28 +114,15 @@ def rate_factor(schedule: str, step: int, steps: int, warmup: float = 0.0) -> fl
     EVERY is a share of the steps where it is below 1, a number of steps otherwise. The first `warmup` share rises
     linearly to 1.
     """
-    kind, *arguments = schedule.split(":")
+    kind, every, drop = parse_schedule(schedule)
     rise = warmup * steps
     if step < rise:
         return (step + 1) / (math.floor(rise) + 1)
     share = min(1.0, (step - rise) / max(steps - rise, 1))
-    if kind == "constant" and not arguments:
+    if kind == "constant":
         return 1.0
-    if kind == "linear" and not arguments:
+    if kind == "linear":
         return 1.0 - share
-    if kind == "cosine" and not arguments:
+    if kind == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * share))
-    if kind == "step" and len(arguments) == 2:
-        every, factor = _numbers(schedule, arguments)
-        return factor ** int(step // (every * steps if every < 1 else every))
-    raise ConfigError(f"unknown schedule '{schedule}' (allowed: constant, linear, cosine, step:EVERY:FACTOR)")
-
-
-def _numbers(schedule: str, arguments: Sequence[str]) -> tuple[float, float]:
-    try:
-        every, factor = (float(a) for a in arguments)
-    except ValueError:
-        every = factor = 0.0
-    if every <= 0 or factor <= 0:
-        raise ConfigError(f"schedule '{schedule}': EVERY and FACTOR are numbers above 0, as in step:4000:0.5")
-    return every, factor
+    return drop ** int(step // (every * steps if every < 1 else every))

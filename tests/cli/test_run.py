@@ -101,7 +101,9 @@ def test_tuning_runs_its_trials_first_and_the_dry_run_knows(capsys, tmp_path):
     code, out, _ = run(capsys, *command, "--dry-run")
     assert [line.split()[1:3] for line in out.splitlines()[2:-2]] == [
         ["10000", "tune"],
+        ["10001", "tune"],
         ["10000", "tune"],
+        ["10001", "tune"],
         ["0", "study"],
     ]
     assert "follow from the trials" in out
@@ -109,16 +111,17 @@ def test_tuning_runs_its_trials_first_and_the_dry_run_knows(capsys, tmp_path):
     code, out, _ = run(capsys, *command)
     assert code == 0
     runs, _ = records.read_all(tmp_path / "results")
-    assert sorted(r.start.role for r in runs) == ["study", "tune", "tune"]
+    assert sorted(r.start.role for r in runs) == ["study", *["tune"] * 4]
     for r in runs:
         assert {e.split for e in r.evals} == ({"val"} if r.start.role == "tune" else {"val", "test"})
-    best = max((r for r in runs if r.start.role == "tune"), key=lambda r: r.final("val").score)
+    scores = {i: [r.final("val").gain for r in runs if r.start.trial == i] for i in (0, 1)}
+    best = next(r for r in runs if r.start.trial == max(scores, key=lambda i: sum(scores[i])))
     (study,) = (r for r in runs if r.start.role == "study")
     assert study.start.config["lr"] == best.start.config["lr"]
     assert study.start.config["weight_decay"] == best.start.config["weight_decay"]
 
     code, out, _ = run(capsys, *command, "--dry-run")
-    assert out.endswith("3 runs, 0 to do\n")
+    assert out.endswith("5 runs, 0 to do\n")
 
 
 def test_pretrained_may_stand_without_a_value(capsys, monkeypatch):

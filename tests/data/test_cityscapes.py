@@ -135,7 +135,7 @@ def test_zooming_in_makes_inverse_depth_larger(tmp_path: Path) -> None:
 def test_the_papers_crop_and_weights(tmp_path: Path) -> None:
     data = open_set(disk.cityscapes_adashare(tmp_path / "d", Truth((232, 240), 19, TRAIN + 1)), ("depth",))
     assert data.shape == (3, 224, 224)
-    assert data.weights == {"depth": 20.0}
+    assert data.weights == {"depth": 1.0}
 
 
 def test_a_folder_of_no_layout_says_what_was_looked_for(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_tasks_are_taken_in_the_order_named_with_the_papers_weights(tmp_path: Pa
     root = disk.nyuv2_adashare(tmp_path / "d", Truth())
     data = open_set(root, ("depth", "segmentation"))
     assert [t.name for t in data.tasks] == ["depth", "segmentation"]
-    assert data.weights == {"depth": 3.0, "segmentation": 1.0}
+    assert data.weights == {"depth": 1.0, "segmentation": 1.0}  # AdaShare's are the paper preset's
     assert set(whole(data, "train").targets) == {"depth", "segmentation"}
     assert data.preset("paper")["backbone"] == "resnet18"
     assert open_set(root).preset("paper")["backbone"] == "resnet34"

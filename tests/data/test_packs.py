@@ -69,7 +69,7 @@ def test_nyuv2_has_the_official_splits_and_published_parts(opened: dict[str, Dat
     assert [len(part) for part in published] == [636, 159]
     assert data.layout == "adashare"
     assert data.shape == (3, 96, 128)
-    assert data.weights == {"segmentation": 1.0, "depth": 3.0}
+    assert data.weights == {"segmentation": 1.0, "depth": 1.0}
 
 
 def test_nyuv2s_depth_lies_within_the_sensors_range(opened: dict[str, Dataset]) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mtlbench.deployed.evaluation import score, skills
+from mtlbench.deployed.evaluation import mean_skill, skills
 from mtlbench.tasks import Task
 
 TASKS = (Task("depth", "depth", 1), Task("edges", "edges", 1))
@@ -18,4 +18,4 @@ def test_a_label_that_never_changes_takes_no_part_in_the_score(error):
         {"depth": {"abs_error": 0.0}, "edges": {"error": 0.4}},
     )
     assert math.isnan(found["depth"])
-    assert score(found) == found["edges"] == pytest.approx(0.75)
+    assert mean_skill(found) == found["edges"] == pytest.approx(0.75)

@@ -33,11 +33,11 @@ def test_each_rule_deploys_what_a_run_of_its_own_would(tmp_path: Path) -> None:
         for rule in RULES:
             alone = apart[rule].final(split)
             assert alone is not None
-            assert (found[rule].metrics, found[rule].score) == (alone.metrics, alone.score)
+            assert (found[rule].metrics, found[rule].gain) == (alone.metrics, alone.gain)
     assert len({e.step for e in together.rules().values()}) > 1  # they do not all choose alike here
-    test = {e.step: e.score for e in together.evals if e.purpose == "oracle"}
-    assert together.rules()["best-test-oracle"].score == max(test.values())
-    assert test[together.rules()["best-val"].step] == together.rules()["best-val"].score
+    test = {e.step: e.gain for e in together.evals if e.purpose == "oracle"}
+    assert together.rules()["best-test-oracle"].gain == max(test.values())
+    assert test[together.rules()["best-val"].step] == together.rules()["best-val"].gain
 
 
 def test_a_trial_never_looks_at_test(tmp_path: Path) -> None:
@@ -55,12 +55,12 @@ def test_sampled_policies_all_retrained_and_chosen_on_validation_and_on_test(tmp
         for split in ("val", "test")
     }
     chosen = {"last": final[-1]} | {
-        rule: max(final, key=lambda name, split=split: ends[split][name].score)
+        rule: max(final, key=lambda name, split=split: ends[split][name].gain)
         for rule, split in (("best-val", "val"), ("best-test-oracle", "test"))
     }
     for rule, phase in chosen.items():
         assert both.rules()[rule].phase == phase
-        assert both.rules()[rule].score == pytest.approx(ends["test"][phase].score)
+        assert both.rules()[rule].gain == pytest.approx(ends["test"][phase].gain)
     kept = json.loads((both.folder / "policy.json").read_text())
     assert [c["chosen"] for c in kept["candidates"]] == [False, False, True]  # what is deployed is the last
     assert kept["decided"] == kept["candidates"][2]["policy"]

@@ -134,8 +134,8 @@ def test_the_best_step_is_what_is_deployed(tmp_path, selection, split):
     run = read_run(outcome.folder)
     curve = [e for e in run.evals if e.purpose in ("curve", "oracle")]
     assert {e.split for e in curve} == {split}
-    best = max(curve, key=lambda e: e.score)
-    assert run.final(split).score == best.score
+    best = max(curve, key=lambda e: e.gain)
+    assert run.final(split).gain == best.gain
     assert run.end.deployed_step == best.step
     assert run.end.selection == selection
 

@@ -14,8 +14,7 @@ import torch
 from mtlbench import config
 from mtlbench.errors import ConfigError, MtlbenchError, PluginError, UnknownName
 from mtlbench.runs import runner
-from mtlbench.runs.runner import Outcome
-from mtlbench.study import entries, study, tuning
+from mtlbench.study import entries, study
 from mtlbench.study.settings import gather
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -214,91 +213,6 @@ def test_pretrained_is_named_by_its_content_not_its_path(tmp_path):
     assert study.runs(make(methods="hard-sharing", pretrained="imagenet"))[0].config.pretrained == "imagenet"
 
 
-# --- tuning
-
-
-def test_radical_inverse_against_the_table():
-    assert [tuning.radical_inverse(i, 2) for i in range(1, 6)] == [1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8]
-    assert [tuning.radical_inverse(i, 3) for i in range(1, 5)] == pytest.approx([1 / 3, 2 / 3, 1 / 9, 4 / 9])
-
-
-def test_every_method_gets_the_same_points_and_more_trials_only_add():
-    made = make(methods=f"{BOTH},{BRANCHES}", tune="4")
-    trials = tuning.trials(made)
-    by_method = [trials[i : i + 4] for i in (0, 4, 8)]
-    points = [[(r.config.lr, r.config.weight_decay) for r in own] for own in by_method]
-    assert points[0] == points[1] == points[2]
-    assert points[0][0] == (0.003, 1e-4)  # the method as it stands
-    assert len(set(points[0])) == 4
-    fewer = tuning.trials(make(methods=f"{BOTH},{BRANCHES}", tune="2"))
-    assert [r.config for r in fewer[:2]] == [r.config for r in trials[:2]]
-
-
-def test_points_lie_in_the_space():
-    made = make()
-    for i in range(1, 40):
-        values = tuning.point(made, made.entries[0], i)
-        assert 0.2 * 0.003 <= values["lr"] <= 5 * 0.003
-        assert 1e-5 <= values["weight_decay"] <= 1e-3
-        assert "options" not in values  # single-task has no units
-
-
-def test_trials_use_a_seed_outside_the_study_and_never_test():
-    for seeds in ("0", "10000-10002"):
-        made = make(tune="1", seeds=seeds)
-        for request in tuning.trials(made):
-            assert request.config.role == "tune"
-            assert request.config.seed not in made.settings.seeds
-
-
-def test_units_have_their_multiplier_tried():
-    entry = entries.entry("cross-stitch")
-    tried = {tuning.point(make(), entry, i)["options"]["units_lr"] for i in range(1, 6)}
-    assert tried == {1.0, 10.0}
-
-
-def test_the_best_trial_on_validation_is_chosen_and_what_failed_is_not():
-    made = make(methods=BOTH, tune="3")
-    trials = tuning.trials(made)
-    results = [
-        ("finished", 0.1),
-        ("skipped", 0.3),
-        ("diverged", None),
-        ("failed", None),
-        ("diverged", None),
-        ("failed", 9),
-    ]
-    outcomes = [Outcome(Path(), status, "", score) for status, score in results]
-    chosen = tuning.choose(made, trials, outcomes)
-    assert chosen["single-task"] == tuning.point(made, made.entries[0], 1)
-    assert chosen["hard-sharing"] == {}  # no trial of it has a score: it stands as it is
-    requests = study.runs(made, chosen)
-    assert requests[0].config.lr == chosen["single-task"]["lr"]
-    assert requests[0].config.role == "study"
-    assert requests[1].config.lr == 0.003
-
-
-def test_the_earlier_of_equal_trials_is_chosen():
-    made = make(methods="hard-sharing", tune="3")
-    outcomes = [Outcome(Path(), "finished", "", 0.2)] * 3
-    assert tuning.choose(made, tuning.trials(made), outcomes) == {"hard-sharing": {}}
-
-
-def test_a_units_multiplier_goes_to_the_options():
-    made = make(methods="cross-stitch", tune="2")
-    chosen = {"cross-stitch": {"lr": 0.01, "options": {"units_lr": 10.0}}}
-    (request,) = study.runs(made, chosen)
-    assert (request.config.lr, request.config.options["units_lr"]) == (0.01, 10.0)
-
-
-def test_finished_trials_tell_the_choice_before_anything_runs(tmp_path, monkeypatch):
-    made = make(methods="hard-sharing", tune="2", out=str(tmp_path))
-    assert tuning.chosen_so_far(made) == {}
-    scores = iter([0.1, 0.4])
-    monkeypatch.setattr(tuning, "recorded_score", lambda folder: next(scores))
-    assert tuning.chosen_so_far(made) == {"hard-sharing": tuning.point(made, made.entries[0], 1)}
-
-
 def test_requests_can_be_sent_to_a_worker():
     import pickle
 
@@ -331,8 +245,14 @@ def test_weights_reach_the_run_and_its_identity_and_none_leave_it_as_it_was():
         ({"weights": "disc=inf"}, "'weights.disc' is 'inf'"),
         ({"weights": "disc=0,distance=0"}, "all 0"),
         ({"weights": "disc=1", "weighting": "dwa"}, "with --weighting dwa, which sets its own (allowed: fixed)"),
-        ({"set": ["run.lr=.inf"]}, "'lr' is inf"),
-        ({"set": ["run.weight_decay=.nan"]}, "'weight_decay' is nan"),
+        ({"set": ["run.lr=.inf"]}, "'lr' is inf: allowed: above 0, at most 1e+06"),
+        ({"set": ["run.weight_decay=.nan"]}, "'weight_decay' is nan: allowed: from 0, at most 1e+06"),
+        ({"set": ["run.schedule=step:0:0"]}, "schedule 'step:0:0': EVERY (a fraction of the steps below 1"),
+        ({"set": ["run.schedule=step:5:nan"]}, "FACTOR (at most 1000) are numbers above 0"),
+        ({"set": ["run.head_schedule=cosin"]}, "unknown schedule 'cosin' (allowed: constant, linear, cosine"),
+        ({"set": ["run.width=.inf"]}, "'width' is inf: allowed: above 0, at most 8"),
+        ({"tune_steps": 0}, "'tune_steps' is 0: allowed: from 1, at most 1e+09"),
+        ({"tune_seeds": 1}, "'tune_seeds' is 1: allowed: from 2, at most 100"),
         ({"tune": "9" * 30}, "'tune' is"),
     ],
 )

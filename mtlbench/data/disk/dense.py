@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -63,7 +63,6 @@ class DenseDataset(StoredDataset):
         source: Source,
         options: DenseOptions,
         tasks: Sequence[str] | None,
-        weights: Mapping[str, float],
         depth: DepthZoom = metric_depth,
     ) -> None:
         """Take the source's selected tasks at the size asked for, every column of them through the cache."""
@@ -71,7 +70,7 @@ class DenseDataset(StoredDataset):
         self.layout = source.layout
         self.tasks = select_tasks(source.tasks, tasks)
         self.streams = {ALL: tuple(t.name for t in self.tasks)}
-        self.weights = {t.name: weights[t.name] for t in self.tasks}
+        self.weights = {t.name: 1.0 for t in self.tasks}
         wanted = (INPUT, *self.streams[ALL])
         columns = {(split, ALL, field): source.columns[split, field] for split in SPLITS for field in wanted}
         for (split, _, field), column in columns.items():

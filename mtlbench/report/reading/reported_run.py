@@ -138,8 +138,8 @@ def reported(run: Run) -> ReportedRun:
         latency=run.latency,
         processor_seconds=as_float(end.processor_seconds) if end else None,
         trial=start.trial,
-        validation=as_float(validated.score) if validated else None,
         rules={clean(e.rule, 40): e.metrics for e in run.evals if e.purpose == "rule" and e.split == "test"},
+        validation=as_float(validated.score if validated.gain is None else validated.gain) if validated else None,
     )
 
 
