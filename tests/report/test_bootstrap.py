@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from types import ModuleType
@@ -138,6 +139,31 @@ def test_broken_statistics_are_named_and_the_rest_stands(
     assert len(result.test.problems) == 1
     assert "nddr, seed 0" in result.test.problems[0]
     assert result.lines[0].values["depth", "abs_error"]
+
+
+STRANGE = {
+    "none known": ('{"by":"run","of":"abs"}', 1),
+    "no sum's": ('{"by":"mean","of":"gone"}', 0),  # not kept: no interval, as for a median
+    "beyond the columns": ('{"by":"mean","of":"abs","column":7}', 1),
+    "of another shape": ('{"by":"average-precision","bins":0,"yes":"abs","no":"abs"}', 1),
+    "a number for a name": ('{"by":"mean","of":1}', 1),
+    "older than reductions": ("{}", 0),
+}
+
+
+@pytest.mark.parametrize("how", STRANGE)
+def test_a_strange_reduction_costs_an_interval_and_no_table(synthetic: ModuleType, tmp_path: Path, how: str) -> None:
+    data, problems = STRANGE[how]
+    record = synthetic.run(tmp_path, "nddr", 0) / "record.jsonl"
+    first, *rest = record.read_text().splitlines()
+    start = json.loads(first)
+    (depth,) = (t for t in start["tasks"] if t["name"] == "depth")
+    depth["kind"], depth["metrics"][0]["reduction"] = "own", json.loads(data)
+    record.write_text("\n".join([json.dumps(start), *rest]) + "\n")
+    (result,) = read(tmp_path).aggregates
+    assert result.lines[0].values["depth", "abs_error"]
+    assert len(result.test.problems) == problems
+    assert ("depth", "abs_error") not in result.test.spans.get("nddr", {})
 
 
 def test_an_artefact_outside_the_runs_folder_is_not_read(synthetic: ModuleType, tmp_path: Path) -> None:
