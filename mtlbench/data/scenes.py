@@ -71,10 +71,10 @@ class ScenesOptions(DataOptions):
     `mirror` augment training batches.
     """
 
-    images: int = Field(default=1000, ge=2)
-    test_images: int = Field(default=300, ge=1)
+    images: int = Field(default=1000, ge=2, le=1_000_000)
+    test_images: int = Field(default=300, ge=1, le=1_000_000)
     size: int = Field(default=64, ge=32, le=512, multiple_of=8)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     variant: Literal["five", "twins"] = "five"
     conflict: float | None = Field(default=None, ge=0, le=1)
     missing: float = Field(default=0.0, ge=0, lt=1)

@@ -56,7 +56,7 @@ def decode(tokens: Array) -> str:
 class TextOptions(DataOptions):
     """`length` is how many characters of a text are read; `first` takes so many tasks where none are named."""
 
-    length: int = Field(default=1024, ge=8)
+    length: int = Field(default=1024, ge=8, le=1 << 16)
     first: int | None = Field(default=None, ge=1)
 
 

@@ -16,7 +16,7 @@ from mtlbench.backbones import Architecture, Build
 from mtlbench.backbones.build import pretrained_weights
 from mtlbench.config import parse
 from mtlbench.data.base import Dataset, epoch_steps, module_name
-from mtlbench.errors import PluginError
+from mtlbench.errors import DataError, PluginError
 from mtlbench.method import Budget, Method, Phase
 from mtlbench.runs import environment
 from mtlbench.runs.request import Request
@@ -36,6 +36,8 @@ def _dataset(spec: str, options: str, root: str | None, tasks: tuple[str, ...] |
             raise PluginError(
                 f"data set '{spec}' has a task '{task.name}', which no network can name (allowed: '{fit}', say)"
             )
+    for part in ("train", "val", "test"):
+        _filled(opened, part)
     return opened
 
 
@@ -139,8 +141,21 @@ class Assembly:
         epoch = {p: epoch_steps(self.dataset, p, self.config.batch_size) for p in PARTS}
         budget = Budget(self.config.steps, epoch)
         if account is not None:
-            return account.phases(declaring(method), budget)
-        return resolve_phases(declaring(method), budget, self.config.budget == "final")
+            phases = account.phases(declaring(method), budget)
+        else:
+            phases = resolve_phases(declaring(method), budget, self.config.budget == "final")
+        for part in sorted({turn.part for phase in phases for turn in phase.turns}):
+            _filled(self.dataset, part)
+        return phases
+
+
+def _filled(dataset: Dataset, part: str) -> None:
+    """DataError where a part that is trained or evaluated on has no item: found before training, not after."""
+    for stream in dataset.streams:
+        if not len(dataset.indices(part, stream)):
+            items = f"{dataset.size('train', stream)} training and {dataset.size('test', stream)} test items"
+            enough = "2 training items, 3 for a method that trains on two shares of them, and 1 test item"
+            raise DataError(f"'{part}' of '{stream}' would be empty: {items} (allowed: at least {enough})")
 
 
 def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:
