@@ -17,10 +17,10 @@ from torch import Tensor, nn
 class Architecture:
     """What all methods of a study build from.
 
-    `shape` is one input's: (3, H, W) for images, (L,) for texts. `head` is the hidden width of dense heads. `init` is
-    "kaiming" (fan-in) or "normal" (AdaShare's release: N(0, 0.01), and heads as torch makes them). `batchnorm` is
-    "domain" (each input stream has its own statistics and affine) or "shared"; they differ only where tasks have inputs
-    of their own.
+    `shape` is one input's: (3, H, W) for images, (L,) for texts, (N, 1) for vectors. `head` is the hidden width of dense
+    heads. `init` is "kaiming" (fan-in) or "normal" (AdaShare's release: N(0, 0.01), and heads as torch makes them).
+    `batchnorm` is "domain" (each input stream has its own statistics and affine) or "shared"; they differ only where tasks
+    have inputs of their own.
     """
 
     backbone: str = "resnet18"
@@ -81,7 +81,7 @@ class Backbone(nn.Module):
         return [block for stage in self.stages for block in cast(Iterable[Block], stage)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, *shape) -> (B, C, h, w), or (B, C, l) for texts."""
+        """(B, *shape) -> (B, C, h, w), or (B, C, l) for texts and vectors."""
         x = self.stem(x)
         for stage in self.stages:
             x = stage(x)

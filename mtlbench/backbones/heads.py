@@ -1,4 +1,4 @@
-"""One kind of head for every method: dense (DeepLab's four dilated branches), linear on pooled features, or for texts."""
+"""One kind of head for every method: dense (DeepLab's four dilated branches), linear, or for texts."""
 
 from __future__ import annotations
 
@@ -85,11 +85,24 @@ class TextHead(Head):
         return self.linear(x.gather(2, largest).flatten(1))  # type: ignore[no-any-return]
 
 
+class VectorHead(Head):
+    """One linear layer: (B, C, 1) -> (B, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.mean(2))  # type: ignore[no-any-return]
+
+
 def make_head(task: Task, inputs: int, architecture: Architecture, stride: int) -> Head:
     """The head of a task on features with `inputs` channels, `stride` times smaller than the input along each side."""
     if len(architecture.shape) == 1:
         length = -(-architecture.shape[0] // stride)  # every halving rounds up
         return TextHead(inputs, task.channels, architecture.head, length, architecture.dropout)
+    if len(architecture.shape) == 2:
+        return VectorHead(inputs, task.channels)
     if not task.dense:
         return LinearHead(inputs, task.channels)
     side = min(architecture.shape[-2:]) // stride + 1  # the stem's pooling rounds up

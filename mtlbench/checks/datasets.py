@@ -42,8 +42,9 @@ def declares(dataset: Dataset) -> Iterator[str]:
         weight = dataset.weights.get(name)
         if weight is None or not (math.isfinite(weight) and weight > 0):
             yield f"the weight of '{name}' is {weight} (a number above 0 is expected)"
-    if len(dataset.shape) not in (1, 3) or any(not isinstance(n, int) or n < 1 for n in dataset.shape):
-        yield f"shape is {dataset.shape} ((3, H, W) for images or (L,) for texts is expected)"
+    vector = len(dataset.shape) == 2 and dataset.shape[1:] == (1,)
+    if not (vector or len(dataset.shape) in (1, 3)) or any(not isinstance(n, int) or n < 1 for n in dataset.shape):
+        yield f"shape is {dataset.shape} ((3, H, W) for images, (L,) for texts or (N, 1) for vectors is expected)"
     if not isinstance(dataset.fingerprint, str) or not dataset.fingerprint:
         yield f"fingerprint is {dataset.fingerprint!r} (a text that names the content is expected)"
     for task in dataset.tasks:

@@ -165,11 +165,11 @@ def measure(network: DeployedNetwork, plain_backbone: int, device: str = "cpu") 
 
 
 def example(shape: Sequence[int], device: str = "cpu") -> Tensor:
-    """One input of a shape: an image (1, 3, H, W), or characters (1, L)."""
+    """One input of a shape: an image (1, 3, H, W), characters (1, L), or a vector (1, N, 1)."""
     if len(shape) == 1:
         return torch.zeros(1, *shape, dtype=torch.long, device=device)
     x = torch.zeros(1, *shape, device=device)
-    return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 def plain_backbone_parameters(build: Build) -> int:
