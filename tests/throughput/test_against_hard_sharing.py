@@ -26,7 +26,7 @@ from tests.helpers.networks import TASKS, last_phase
 BATCH = int(os.environ.get("AGAINST_BATCH", "2"))
 ROUNDS = int(os.environ.get("AGAINST_ROUNDS", "5"))
 SIDE = 128
-METHODS = ("single-task", "cross-stitch", "sluice", "nddr", "mtan")
+METHODS = ("single-task", "cross-stitch", "sluice", "nddr", "mtan", "mmoe", "cgc", "ple", "soft-sharing")
 
 
 def make_step(method: Method, tasks: tuple[Task, ...]) -> Callable[[], None]:
