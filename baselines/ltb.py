@@ -84,6 +84,7 @@ class LTB(Method):
         self.choices = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
         # The decided tree: each task's node at every level. Until there is one, all tasks pass the first column.
         self.register_buffer("passed", torch.zeros(len(tasks), len(self.names), dtype=torch.long))
+        self._read: tuple[Tensor, int, Tree] | None = None
         if options.tree is not None:
             fixed = parse_tree(options.tree, [t.name for t in tasks], len(self.names), count)
             self.passed.copy_(torch.tensor(list(fixed.paths.values())))
@@ -131,9 +132,16 @@ class LTB(Method):
 
     def tree(self) -> Tree:
         """The tree that a network deployed now would be: the decided one, in the search the most likely."""
-        if self.where.phase == SEARCH:
-            return self.likely()
-        return Tree({t.name: tuple(row) for t, row in zip(self.tasks, self.passed.tolist(), strict=True)})
+        return self.likely() if self.where.phase == SEARCH else self._decided()
+
+    def _decided(self) -> Tree:
+        """The decided tree. Remembered: reading it off an accelerator would stall every step."""
+        if self._read is not None and self._read[0] is self.passed and self._read[1] == self.passed._version:
+            return self._read[2]
+        tree = Tree({t.name: tuple(row) for t, row in zip(self.tasks, self.passed.tolist(), strict=True)})
+        if not self.passed.is_inference():  # inference tensors count no versions
+            self._read = (self.passed, self.passed._version, tree)
+        return tree
 
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         searching = self.training and self.where.phase == SEARCH

@@ -1,4 +1,4 @@
-"""What is true of every method of T streams."""
+"""What is true of every method of T networks."""
 
 from __future__ import annotations
 

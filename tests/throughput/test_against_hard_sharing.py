@@ -1,9 +1,9 @@
-"""Training step of each method over hard sharing's, at 2, 3 and 5 tasks: what mixing T streams costs beyond running them.
+"""Training step of each method over hard sharing's, at 2, 3 and 5 tasks: what mixing T networks costs beyond running them.
 
     python -m pytest tests/throughput/test_against_hard_sharing.py --benchmark-only -s
 
 The methods' steps and hard sharing's run in turns, so a busy machine slows both. ResNet-18 of width 1 at 128x128, forward
-and backward of everything deployed. `per_task` is the ratio over T (about 1 is ideal for T streams), `macs` the ratio of
+and backward of everything deployed. `per_task` is the ratio over T (about 1 is ideal for T networks), `macs` the ratio of
 multiply-adds over T, `over_macs` the one over the other. AGAINST_BATCH and AGAINST_ROUNDS change the batch and the pairs.
 """
 
