@@ -153,10 +153,10 @@ def _time(study: ResolvedStudy, requests: Sequence[Request], outcomes: Sequence[
     kept = {
         o.folder: r
         for r, o in zip(requests, outcomes, strict=True)
-        if "finished" in (o.status, o.reason) and (o.folder / FILE).is_file()
+        if o.status == "finished" and (o.folder / FILE).is_file()
     }
     untimed = [folder for folder in kept if records.read_run(folder).latency is None]
-    if untimed or any(o.status == "finished" for o in outcomes):
+    if untimed or any(o.status == "finished" and not o.skipped for o in outcomes):
         own = {spec for r in kept.values() for spec in (r.method, r.config.backbone) if ":" in spec}  # the user's words
         own |= {task.origin for task in study.dataset.tasks if task.origin}
         side_by_side(list(kept), sorted(own), study.device, study.settings.threads or 1)
@@ -182,16 +182,18 @@ def _plan(request: Request) -> Preview:
 
 
 def _summary(done: Conducted) -> int:
-    """Say which runs failed and why."""
+    """Say which runs failed and why, and which another process holds."""
     from mtlbench.study.display import label
 
     for r, o in done.failed:
-        status = "diverged" if "diverged" in (o.status, o.reason) else "failed"
-        reason = "" if o.reason == "diverged" else f": {o.reason}"
-        print(f"{status}: {label(r)}{reason} ({o.folder})")
+        print(f"{o.status}: {label(r)}: {o.reason} ({o.folder})")
+    for r, o in done.busy:
+        print(f"busy: {label(r)}: {o.reason}; nothing was done for it here ({o.folder})")
     if done.failed:
         print(f"{len(done.failed)} of {len(done.requests)} runs did not finish")
-    return 1 if done.failed else 0
+    if done.busy:
+        print(f"{len(done.busy)} of {len(done.requests)} runs are busy elsewhere: the same command again takes them in")
+    return 1 if done.failed or done.busy else 0
 
 
 def show_plan(study: ResolvedStudy) -> int:

@@ -24,7 +24,7 @@ from mtlbench.method import Phase
 from mtlbench.records.files import write_whole
 from mtlbench.runs import checkpoint
 from mtlbench.runs.assembly import Assembly, start_line
-from mtlbench.runs.request import Outcome, Progress
+from mtlbench.runs.request import Outcome, Progress, Status
 from mtlbench.runs.stopping import polite_stop
 from mtlbench.training.loop import Hooks, Trainer
 from mtlbench.training.selection import Selected
@@ -53,9 +53,7 @@ class Course:
         status, force = records.status_of(self.folder), self.parts.request.force
         if status in ("finished", "diverged") and not force:
             checkpoint.remove(self.folder)  # of a run that was killed behind its last line
-            final = records.read_attempts(self.folder)[-1].final("val")
-            value, error = (final.gain, final.gain_error) if final else (None, None)
-            return Outcome(self.folder, "skipped", status, value, error=error)
+            return self._done_before()
         resuming = status in ("unfinished", "failed") and not force
         attempt = records.last_attempt(self.folder)
         self.writer = records.Writer(self.folder, max(attempt, 1) if resuming else attempt + 1)
@@ -68,6 +66,13 @@ class Course:
             return self._end("diverged", str(error))
         except FOREIGN as error:
             return self._failed(one_line(error))
+
+    def _done_before(self) -> Outcome:
+        run = records.read_attempts(self.folder)[-1]
+        final = run.final("val")
+        assert run.end is not None
+        value, error = (final.gain, final.gain_error) if final else (None, None)
+        return Outcome(self.folder, run.end.status, run.end.reason, value, error=error, skipped=True)
 
     def _failed(self, reason: str) -> Outcome:
         """End the record with the error being handled; on a disk that takes nothing more it is told all the same."""
@@ -243,7 +248,7 @@ class Course:
         sha256 = write_whole(self.folder / path, data)
         self.writer.write(records.ArtefactLine(name=name, path=path, sha256=sha256))
 
-    def _end(self, status: str, reason: str, final: Score | None = None, deployed_step: int = 0) -> Outcome:
+    def _end(self, status: Status, reason: str, final: Score | None = None, deployed_step: int = 0) -> Outcome:
         state = self.trainer.state if hasattr(self, "trainer") else None
         timing = dict(state.timing) if state else {}
         data = {

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mtlbench.method import Phase
 
 
+Status = Literal["finished", "failed", "diverged", "busy"]
+
+
 @dataclass(frozen=True)
 class Request:
     """One run as asked for: its configuration, and what does not decide its numbers (paths, threads, device index)."""
@@ -55,11 +58,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: finished, failed, diverged, or skipped (because it was done, or is being done elsewhere)."""
+    """How a run ended, or stands: a run that was done before is `skipped` and keeps its status; one that another process
+    holds is busy."""
 
     folder: Path
-    status: str
+    status: Status
     reason: str = ""
     score: float | None = None  # on validation; `mtlbench.deployed.scoring` says what it is
     seconds: float = 0.0
     error: float | None = None  # the score's standard error
+    skipped: bool = False  # nothing was done now

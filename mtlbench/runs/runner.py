@@ -36,7 +36,7 @@ def execute(request: Request, progress: Callable[[Progress], None] = lambda _: N
         with FileLock(parts.folder / "record.lock").acquire(timeout=0), Signs(parts.folder, progress) as told:
             return Course(parts, told).go()
     except Timeout:
-        return Outcome(parts.folder, "skipped", "another process is at it")
+        return Outcome(parts.folder, "busy", "another process is at it", skipped=True)
 
 
 def abandon(request: Request, reason: str) -> None:

@@ -35,7 +35,12 @@ class Conducted:
     def failed(self) -> list[tuple[Request, Outcome]]:
         """The runs that failed or diverged, now or before."""
         pairs = zip(self.requests, self.outcomes, strict=True)
-        return [(r, o) for r, o in pairs if o.status in ("failed", "diverged") or o.reason == "diverged"]
+        return [(r, o) for r, o in pairs if o.status in ("failed", "diverged")]
+
+    @property
+    def busy(self) -> list[tuple[Request, Outcome]]:
+        """The runs that another process holds: nothing was done for them here."""
+        return [(r, o) for r, o in zip(self.requests, self.outcomes, strict=True) if o.status == "busy"]
 
 
 def conduct(

@@ -52,7 +52,8 @@ def verdict(outcome: Outcome) -> str:
     seconds = f" in {clock(outcome.seconds)}" if outcome.seconds else ""
     score = "" if outcome.score is None else f", validation skill {outcome.score:.3f}"
     reason = f": {outcome.reason}" if outcome.reason else ""
-    return f"{outcome.status}{seconds}{score}{reason}"
+    before = "skipped: " if outcome.skipped and outcome.status != "busy" else ""
+    return f"{before}{outcome.status}{seconds}{score}{reason}"
 
 
 def clock(seconds: float) -> str:

@@ -134,6 +134,11 @@ def _rounded(value: float) -> float:
 def choose(study: ResolvedStudy, outcomes: Sequence[Outcome]) -> dict[str, Choice]:
     """For each method its trial with the best mean validation score over the seeds; a trial that lost a seed has none."""
     count, repeats = study.settings.tune, study.settings.tune_seeds
+    if busy := [o for o in outcomes if o.status == "busy"]:
+        raise RecordError(
+            f"{len(busy)} of {len(outcomes)} trials are run by another process: the same command again goes on once they "
+            f"are done ({busy[0].folder})"
+        )
     chosen: dict[str, Choice] = {}
     for number, entry in enumerate(study.entries):
         own = outcomes[number * count * repeats : (number + 1) * count * repeats]
@@ -146,9 +151,7 @@ def choose(study: ResolvedStudy, outcomes: Sequence[Outcome]) -> dict[str, Choic
 
 def _score(outcomes: Sequence[Outcome]) -> tuple[float, float]:
     """Mean score and its standard error over the validation split's images; -inf where a seed has no score."""
-    known = [
-        o for o in outcomes if o.score is not None and not math.isnan(o.score) and o.status in ("finished", "skipped")
-    ]
+    known = [o for o in outcomes if o.score is not None and not math.isnan(o.score) and o.status == "finished"]
     if len(known) < len(outcomes):
         return -math.inf, math.nan
     scores, errors = [o.score or 0.0 for o in known], [math.nan if o.error is None else o.error for o in known]
@@ -165,7 +168,7 @@ def chosen_so_far(study: ResolvedStudy) -> dict[str, Choice]:
         found = recorded(folder)
         if found is None:
             return {}
-        outcomes.append(runner.Outcome(folder, "skipped", "finished", found[0], error=found[1]))
+        outcomes.append(runner.Outcome(folder, "finished", score=found[0], error=found[1], skipped=True))
     return choose(study, outcomes)
 
 

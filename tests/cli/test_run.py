@@ -1,6 +1,7 @@
 """`mtlbench run`."""
 
 import pytest
+from filelock import FileLock
 
 from mtlbench import records
 from mtlbench.cli.app import main
@@ -194,3 +195,17 @@ def test_without_a_wrong_option_it_is_opened(capsys, tmp_path):
     (tmp_path / "right.py").write_text(UNOPENED.replace("from docs_example import Discs\n", example))
     assert run(capsys, "run", "--methods", "hard-sharing", "--dataset", "right.py:Unopened", "--dry-run")[0] == 0
     assert (tmp_path / "opened").exists()
+
+
+def test_a_run_that_another_process_holds_is_busy_and_not_done(capsys, tmp_path):
+    command = ["run", "--methods", "hard-sharing", *TINY, "--no-report"]
+    assert run(capsys, *command)[0] == 0
+    (folder,) = records.record_folders(tmp_path / "results")
+    before = (folder / records.FILE).read_bytes()
+    with FileLock(folder / "record.lock"):
+        for more in ([], ["--force"]):
+            code, out, _ = run(capsys, *command, *more)
+            assert code == 1
+            assert "busy: hard-sharing seed 0: another process is at it; nothing was done for it here (" in out
+            assert out.endswith("1 of 1 runs are busy elsewhere: the same command again takes them in\n")
+    assert (folder / records.FILE).read_bytes() == before

@@ -86,7 +86,8 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, method, wei
 def test_a_finished_run_is_skipped_and_forced_anew_with_the_same_numbers(tmp_path):
     first = runner.execute(request(tmp_path))
     before = numbers(first.folder)
-    assert runner.execute(request(tmp_path)).status == "skipped"
+    again = runner.execute(request(tmp_path))
+    assert (again.status, again.skipped, again.score, again.reason) == ("finished", True, first.score, "")
     again = runner.execute(request(tmp_path, force=True))
     assert again.status == "finished"
     assert [r.start.attempt for r in records.read_attempts(again.folder)] == [1, 2]
@@ -110,7 +111,7 @@ def test_two_processes_do_one_run_once(tmp_path):
     folder.mkdir(parents=True)
     with FileLock(folder / "record.lock"):
         outcome = runner.execute(request(tmp_path))
-    assert (outcome.status, outcome.reason) == ("skipped", "another process is at it")
+    assert (outcome.status, outcome.reason, outcome.skipped) == ("busy", "another process is at it", True)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_task(tmp_path):
@@ -118,7 +119,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_task(tmp_path):
     assert outcome.status == "diverged"
     assert "depth" in outcome.reason
     assert "at step" in outcome.reason
-    assert runner.execute(request(tmp_path, data={"poison": 7})).status == "skipped"
+    again = runner.execute(request(tmp_path, data={"poison": 7}))
+    assert (again.status, again.reason, again.skipped) == ("diverged", outcome.reason, True)
 
 
 def test_test_is_evaluated_once_and_tuning_never_sees_it(tmp_path):

@@ -43,7 +43,7 @@ def test_controls_run_after_the_policy_they_follow_and_say_what_they_ran(tmp_pat
         like = records.read_run(random.folder).start.config["options"]["like"]
         assert like == ",".join("".join(map(str, row)) for row in policy(learned))
     again = following.in_order(asked, launch)
-    assert [(o.folder, o.reason) for o in again] == [(o.folder, "finished") for o in outcomes]
+    assert [(o.folder, o.status, o.skipped) for o in again] == [(o.folder, "finished", True) for o in outcomes]
     # alone, later: the run in the results folder is followed
     (alone,) = following.in_order(requests(tmp_path, "random-policy"), launch)
     assert alone.folder == outcomes[0].folder

@@ -142,8 +142,8 @@ def test_what_is_done_needs_no_process(tmp_path, monkeypatch):
     wanted = requests(tmp_path, seeds="0,1")
     monkeypatch.setattr(launch, "_Worker", None)
     monkeypatch.setattr(records, "status_of", lambda folder: "finished")
-    done = launch.launch(wanted, 2, 1, Heard(), lambda request, progress: Outcome(tmp_path, "skipped", "finished"))
-    assert [(o.status, o.reason) for o in done] == [("skipped", "finished")] * 2
+    done = launch.launch(wanted, 2, 1, Heard(), lambda request, progress: Outcome(tmp_path, "finished", skipped=True))
+    assert [(o.status, o.skipped) for o in done] == [("finished", True)] * 2
 
 
 def _children(pid: int) -> list[int]:
@@ -276,7 +276,7 @@ def test_bars_live_through_a_study(tmp_path, capsys):
         bars.begin(0, request)
         bars.update(0, Progress("train", 1, 2, {"disc": 0.5}, 2.0))
         bars.end(0, request, Outcome(tmp_path, "failed", "it broke [really]"))
-        bars.end(1, request, Outcome(tmp_path, "skipped", "finished"))
+        bars.end(1, request, Outcome(tmp_path, "finished", skipped=True))
     out = capsys.readouterr().out
     assert "hard-sharing seed 0: failed: it broke [really]" in out
     assert re.search(r"runs .* 2/2", out)

@@ -10,6 +10,7 @@ import pytest
 
 from mtlbench import records
 from mtlbench.config import RunConfig
+from mtlbench.errors import RecordError
 from mtlbench.runs.request import Outcome
 from mtlbench.study import conduct, entries, study, tuning
 from mtlbench.study.settings import Settings
@@ -96,7 +97,7 @@ def outcomes(*scores):
 def test_the_best_mean_on_validation_is_chosen_and_a_trial_that_lost_a_seed_is_not():
     made = make(methods=BOTH, tune="3")
     lost, failed = ("diverged", None, None), ("failed", 9.0, 0.1)
-    good = [("finished", 0.1, 0.1), ("finished", 0.3, 0.3), ("skipped", 0.35, 0.2), ("finished", 0.15, 0.4)]
+    good = [("finished", 0.1, 0.1), ("finished", 0.3, 0.3), ("finished", 0.35, 0.2), ("finished", 0.15, 0.4)]
     chosen = tuning.choose(
         made, outcomes(*good, ("finished", 7.0, 0.1), lost, lost, lost, failed, failed, lost, failed)
     )
@@ -147,3 +148,10 @@ def test_every_setting_and_every_key_has_a_sentence():
     for model in (RunConfig, Settings):
         for name, field in model.model_fields.items():
             assert (field.description or "").endswith("."), name
+
+
+def test_a_trial_that_another_process_runs_is_waited_for(tmp_path):
+    made = make(methods="hard-sharing", tune="2", tune_seeds="2")
+    outcomes = [Outcome(Path(), "finished", "", 0.2)] * 3 + [Outcome(Path("there"), "busy", "", None)]
+    with pytest.raises(RecordError, match=r"1 of 4 trials are run by another process: the same command again .*there"):
+        tuning.choose(made, outcomes)
