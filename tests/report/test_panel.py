@@ -186,3 +186,26 @@ def test_a_page_of_five_studies_is_small_and_short(
     browser.open(tmp_path / "index.html")
     assert browser.run("document.documentElement.scrollHeight") < 10_000
     assert browser.run("document.querySelector('.headline').textContent").startswith("One seed: no ranking.")
+
+
+def test_strange_costs_draw_without_an_error(
+    synthetic: ModuleType, browser: Any, tmp_path: Path, undrawn: None
+) -> None:
+    """Costs that are all zero, negative, huge or missing; no latency was taken, and the form asks for none."""
+    changes = {"single-task": "0", "hard-sharing": "-5e9", "nddr": "9e29", "adashare": "1e300"}
+    for method, macs in changes.items():
+        folder = synthetic.run(tmp_path, method, 0, per_image=False, curve=1, timed=False)
+        record = folder / "record.jsonl"
+        lines = [json.loads(x) for x in record.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "cost":
+                line["macs"]["total"], line["parameters"]["total"] = float(macs), 0
+        record.write_text("".join(json.dumps(x) + "\n" for x in lines))
+    build.write(tmp_path)
+    browser.open(tmp_path / "index.html")
+    browser.run(HELPERS)
+    assert browser.run("points().length") == 3
+    browser.run("press('Parameters')")
+    assert browser.run("points().length") == 4
+    assert browser.run("document.querySelector('form.limits').elements.latency === undefined")
+    assert browser.errors == []

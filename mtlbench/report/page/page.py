@@ -139,6 +139,7 @@ def _study(
         "tables": views,
         "figures": figures,
         "seeds": len(study.seeds),
+        "timed": bool(result.timed),
         "candidates": json.dumps(candidates) if candidates else "",
     }
 

@@ -60,7 +60,7 @@
       const edge = { left: 62, right: 18, top: 14, bottom: 46 };
       const points = data.points.filter((p) => cost.key in p.costs);
       const most = Math.max(...points.map((p) => p.costs[cost.key]));
-      const place = cost.prefix ? Math.min(Math.max(Math.floor(Math.log10(most || 1) / 3), 0), LETTERS.length - 1) : 0;
+      const place = cost.prefix ? Math.min(Math.max(Math.floor(Math.log10(most > 0 ? most : 1) / 3), 0), LETTERS.length - 1) : 0;
       for (const p of points) p.x = p.costs[cost.key] / 1000 ** place;
       const [x0, x1] = range(points.map((p) => p.x), 0.07);
       const [y0, y1] = range([...points.flatMap((p) => [p.value, ...(p.span ?? [])]), ...(data.zero ? [0] : [])], 0.06);

@@ -41,7 +41,7 @@
     for (const cell of table.querySelectorAll(`[data-g="${box.value}"]`)) cell.hidden = !box.checked;
   };
   const limit = (form) => {
-    const most = (name) => (form.elements[name].value === "" ? Infinity : Number(form.elements[name].value));
+    const most = (name) => (form.elements[name]?.value ? Number(form.elements[name].value) : Infinity);
     const methods = JSON.parse(form.dataset.methods);
     const fits = methods.filter((m) => ["ratio", "macs", "latency"].every((k) => most(k) === Infinity || (m[k] !== null && m[k] <= most(k))));
     const output = form.querySelector("output");
