@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mtlbench.report.analysis.claims import controls
 from mtlbench.report.reading.reported_run import device_kind
 from mtlbench.report.reading.studies import Study
 from mtlbench.report.report import read
@@ -217,3 +218,39 @@ def test_an_undecided_policy_is_known(run: Any, tmp_path: Path) -> None:
     run("adashare", 0, undecided=True)
     run("adashare", 1)
     assert studies(tmp_path)[0].rows[0].undecided == [0]
+
+
+def given(folder: Path, of: str, kind: str) -> None:
+    """Say in a record whose control it is."""
+    path = folder / "record.jsonl"
+    told = f'"control_of":"{of}","control_kind":"{kind}"'
+    path.write_text(path.read_text().replace('"control_of":null,"control_kind":null', told))
+
+
+def test_a_control_of_other_steps_by_seed_is_one_row(run: Any, tmp_path: Path) -> None:
+    """What equal FLOPs are in steps depends on the policy that a seed learned."""
+    for seed in (0, 1):
+        run("hard-sharing", seed)
+        run("adashare", seed)
+        given(run("hard-sharing", seed, steps=2000 + 100 * seed, role="control"), "adashare", "flops")
+    (study,) = studies(tmp_path)
+    (control,) = [r for r in study.rows if r.role == "control"]
+    assert control.label == "hard-sharing [control: adashare's training FLOPs, 2,050 steps]"
+    assert sorted(control.runs) == [0, 1]
+    assert not study.warnings
+
+
+def test_rows_of_one_method_have_the_control_that_took_what_they_did(run: Any, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run("hard-sharing", seed)
+        for name, steps in (("short", 1500), ("long", 4000)):
+            folder = run("adashare", seed, options={"search": name})
+            path = folder / "record.jsonl"
+            path.write_text(path.read_text().replace('"step":1000,"deployed_step"', f'"step":{steps},"deployed_step"'))
+            given(run("hard-sharing", seed, steps=steps, role="control"), "adashare", "steps")
+    (result,) = read(tmp_path).aggregates
+    lines = {x.label: x for x in result.lines}
+    assert not result.study.warnings
+    for name, steps in (("short", "1,500"), ("long", "4,000")):
+        found = controls(result, lines[f"adashare (search={name})"])
+        assert found["steps"].label == f"hard-sharing [control: adashare's total steps, {steps} steps]"

@@ -27,7 +27,7 @@ def table(some: ReportedRun, trials: list[dict[str, Any]]) -> Table:
         config |= trial.get("more", {})
         method, status = trial.get("method", "nddr"), trial.get("status", "finished")
         known = {"method": method, "status": status, "validation": trial["score"], "trial": trial["trial"]}
-        known["seed"] = trial.get("seed", 99)
+        known |= {"seed": trial.get("seed", 99), "validation_error": trial.get("error")}
         runs.append(replace(some, role="tune", config=config, **known))
     result: Any = SimpleNamespace(study=SimpleNamespace(trials=runs))
     return tuning(result)
@@ -98,3 +98,12 @@ def test_a_trial_of_several_seeds_counts_by_their_mean(some: ReportedRun) -> Non
         {"trial": 2, "score": None, "status": "diverged", "seed": 1001},
     ]
     assert said(table(some, trials).rows[0][1]) == [pytest.approx(0.3), 0.4, 0.4, "0.7", "0.0001"]
+
+
+def test_a_choice_stands_with_its_standard_error(some: ReportedRun) -> None:
+    """That of the chosen trial's validation images, the mean over its seeds; no column where records hold none."""
+    trials = [{"trial": 0, "score": 0.5, "seed": s, "error": e} for s, e in ((1, 0.02), (2, 0.04))]
+    found = table(some, [*trials, {"trial": 1, "score": 0.1, "error": 0.9}])
+    place = next(i for i, c in enumerate(found.columns) if c.key == "error")
+    assert said(found.rows[0][1])[place] == pytest.approx(0.03)
+    assert "error" not in {c.key for c in table(some, [{"trial": 0, "score": 0.5}]).columns}

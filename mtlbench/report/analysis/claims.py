@@ -41,12 +41,18 @@ def _plain(result: Aggregate, others: Sequence[Line]) -> dict[str, Paired]:
 
 
 def controls(result: Aggregate, line: Line) -> dict[str, Line]:
-    """Hard sharing given this row's own training: by its total "steps" and by its total "flops"."""
+    """Hard sharing given this row's own training: by its total "steps" and by its total "flops".
+
+    Where rows of one method have controls of their own, a row's is the one that took most nearly what the row did.
+    """
     found = {}
-    for control in result.lines:
-        row = control.row
-        if row.role == "control" and row.control_kind and row.control_of in (line.label, line.row.method):
-            found[row.control_kind] = control
+    for kind, cost in (("steps", "steps"), ("flops", "training_flops")):
+        own = line.costs.get(cost, statistics.EMPTY).mean
+        every = [x for x in result.lines if x.row.role == "control" and x.row.control_kind == kind
+                 and x.row.control_of in (line.label, line.row.method)]  # fmt: skip
+        if every:
+            gaps = [abs(x.costs.get(cost, statistics.EMPTY).mean - own) for x in every]
+            found[kind] = every[min(range(len(every)), key=lambda i: (gaps[i] != gaps[i], gaps[i], i))]
     return found
 
 

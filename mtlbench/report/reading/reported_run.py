@@ -70,7 +70,10 @@ class ReportedRun:
     latency: SideBySide | None = None
     processor_seconds: float | None = None
     trial: int | None = None  # of a tuning stage
-    validation: float | None = None  # the score on validation
+    validation: float | None = (
+        None  # what chooses, on validation: the gain, or the score in records of before there was one
+    )
+    validation_error: float | None = None
     rules: Mapping[str, Metrics] = field(
         default_factory=dict
     )  # what other rules of selection would have deployed, on test
@@ -140,6 +143,7 @@ def reported(run: Run) -> ReportedRun:
         trial=start.trial,
         rules={clean(e.rule, 40): e.metrics for e in run.evals if e.purpose == "rule" and e.split == "test"},
         validation=as_float(validated.score if validated.gain is None else validated.gain) if validated else None,
+        validation_error=as_float(validated.gain_error) if validated else None,
     )
 
 

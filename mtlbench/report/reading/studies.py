@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,17 +183,27 @@ def _name(run: ReportedRun, key: str) -> str:
 
 def _rows(group: list[ReportedRun], seeds: list[int], warnings: list[str]) -> list[Row]:
     grouped: dict[tuple[str, ...], list[ReportedRun]] = defaultdict(list)
+    several = _several(group)
     for run in group:
-        extent = EXTENT if run.role == "control" and run.control_of is None else frozenset()  # else each seed's own
-        own = [run.config.get(k) or None for k in sorted(TUNED | extent)]
+        apart = run.role == "control" and (run.control_of is None or (run.control_of, run.control_kind) in several)
+        own = [run.config.get(k) or None for k in sorted(TUNED | (EXTENT if apart else frozenset()))]
         own += [run.control_of, run.control_kind]
         grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
-    labels = _labels({key: runs[0] for key, runs in sorted(grouped.items())})
+    labels = _labels(dict(sorted(grouped.items())))
     rows = [_row(labels[key], runs, seeds, warnings) for key, runs in grouped.items()]
     return sorted(rows, key=lambda r: (_ORDER.get(r.anchor or "", 2), r.role != "study", r.label))
 
 
 _ORDER = {"independent": 0, "shared": 1}
+
+
+def _several(group: Iterable[ReportedRun]) -> set[tuple[str | None, str | None]]:
+    """Controls of several rows of one method: told apart by their steps, which else may differ by seed as policies do."""
+    steps: dict[Any, set[str]] = defaultdict(set)
+    for run in group:
+        if run.role == "control":
+            steps[run.control_of, run.control_kind, run.method, run.seed].add(str(run.config.get("steps")))
+    return {key[:2] for key, found in steps.items() if len(found) > 1}
 
 
 def _row(label: str, runs: list[ReportedRun], seeds: list[int], warnings: list[str]) -> Row:
@@ -220,9 +230,10 @@ def _row(label: str, runs: list[ReportedRun], seeds: list[int], warnings: list[s
     return row
 
 
-def _labels(firsts: Mapping[tuple[str, ...], ReportedRun]) -> dict[tuple[str, ...], str]:
+def _labels(grouped: Mapping[tuple[str, ...], Sequence[ReportedRun]]) -> dict[tuple[str, ...], str]:
     """A label for each row: the method, and the options in which it differs from its other rows."""
     labels: dict[tuple[str, ...], str] = {}
+    firsts = {key: runs[0] for key, runs in grouped.items()}
     for key, run in firsts.items():
         flat = dict(settings(run))
         others = [dict(settings(o)) for k, o in firsts.items() if k[:2] == key[:2] and k != key]
@@ -230,15 +241,17 @@ def _labels(firsts: Mapping[tuple[str, ...], ReportedRun]) -> dict[tuple[str, ..
         told = ", ".join(f"{clean(n, 40)}={clean(flat.get(n, '-'), 40)}" for n in names)
         label = clean(run.method, 60) + (f" ({told})" if told else "")
         if run.role == "control":
-            label += f" [{_control(run)}]"
+            label += f" [{_control(grouped[key])}]"
         same = sum(x == label or x.startswith(f"{label} #") for x in labels.values())
         labels[key] = f"{label} #{same + 1}" if same else label
     return labels
 
 
-def _control(run: ReportedRun) -> str:
-    """Whose training a control is given, and how many steps that is."""
-    steps = as_float(run.config.get("steps"))
+def _control(runs: Sequence[ReportedRun]) -> str:
+    """Whose training a control is given, and how many steps that is: on average, where seeds differ."""
+    run = runs[0]
+    taken = [x for r in runs if (x := as_float(r.config.get("steps")))]
+    steps = sum(taken) / len(taken) if taken else None
     kind = {"steps": "total steps", "flops": "training FLOPs"}.get(run.control_kind or "")
     told = f"control: {run.control_of}'s {kind}" if run.control_of and kind else "control"
     return f"{told}, {steps:,.0f} steps" if steps else told

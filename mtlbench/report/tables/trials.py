@@ -39,6 +39,12 @@ class Trial:
         return math.fsum(known) / len(known) if len(known) == len(values) else -math.inf
 
     @property
+    def error(self) -> float:
+        """Its standard error over the validation split's images: the same images on every seed, so it does not shrink."""
+        known = [r.validation_error for r in self.runs if r.validation_error is not None]
+        return math.fsum(known) / len(known) if len(known) == len(self.runs) else math.nan
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What may have been tuned, by dotted name: the method's options, and of the configuration what TUNED names."""
         return dict(settings(self.runs[0]))
@@ -73,8 +79,10 @@ def table(result: Aggregate) -> Table:
     points = [k for k in range(1, most + 1) if most <= SHOWN or k == most or k & (k - 1) == 0]
     columns = [Column(f"best_of_{k}", str(k), "best score after trials", "", True, 3) for k in points]
     names = tuned(tried)
+    errors = any(math.isfinite(t.error) for own in tried.values() for t in own)
+    columns += [Column("error", "standard error", "chosen", "", None, 3)] * errors
     columns += [Column(clean(n, 40), HEADS.get(n, clean(n, 40)), "chosen") for n in names]
-    rows = [(clean(method, 60), _cells(own, points, names)) for method, own in sorted(tried.items())]
+    rows = [(clean(method, 60), _cells(own, points, names, errors)) for method, own in sorted(tried.items())]
     return Table("tuning", "Tuning: what each method's trials reached, and what was chosen", columns, rows, [NOTE])
 
 
@@ -82,19 +90,20 @@ def _order(run: ReportedRun) -> tuple[float, int, str, str]:
     return (math.inf if run.trial is None else run.trial, run.seed, run.time, run.id)
 
 
-def _cells(tried: list[Trial], points: list[int], names: list[str]) -> list[Cell]:
+def _cells(tried: list[Trial], points: list[int], names: list[str], errors: bool) -> list[Cell]:
     scores = [t.score for t in tried]
     reached = best_so_far(tried)
     curve = [Cell(_summary(reached[k - 1])) if len(tried) >= k else Cell("") for k in points]
     best = max(range(len(tried)), key=lambda i: (scores[i], -i))  # the earlier where two are equal
     if scores[best] == -math.inf:
-        return curve + [Cell("none finished") for _ in names]
+        return curve + [Cell(EMPTY)] * errors + [Cell("none finished") for _ in names]
     chosen = tried[best].settings
+    curve += [Cell(_summary(tried[best].error))] * errors
     return curve + [Cell(_said(chosen.get(n))) for n in names]
 
 
 def _summary(score: float) -> Summary:
-    return EMPTY if score == -math.inf else Summary(1, score)
+    return Summary(1, score) if math.isfinite(score) else EMPTY
 
 
 def _said(value: Any) -> str:
