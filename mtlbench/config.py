@@ -65,9 +65,7 @@ class RunConfig(BaseModel):
         None, gt=0, le=1e6, description="The heads' learning rate as a multiple of `lr`; null is the same."
     )
     head_schedule: str | None = Field(None, description="The heads' own schedule; null is the same.")
-    weighting: Literal["fixed", "equal", "uncertainty", "dwa"] = Field(
-        "fixed", description="How the tasks' losses are weighted."
-    )
+    weighting: str = Field("fixed", description="The name of the way in which the tasks' losses are weighted.")
     weights: dict[str, Weight] = Field({}, description="Fixed weights of tasks' losses, over the data set's.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="The precision of forward passes.")
 

@@ -17,13 +17,14 @@ from typing import Any, Literal, TypeVar
 from mtlbench.errors import FOREIGN, ConfigError, PluginError, one_line, unknown
 
 C = TypeVar("C")
-Kind = Literal["methods", "datasets", "backbones", "kinds"]
+Kind = Literal["methods", "datasets", "backbones", "kinds", "weightings"]
 
 WORDS: Mapping[Kind, str] = {
     "methods": "method",
     "datasets": "data set",
     "backbones": "backbone",
     "kinds": "kind of task",
+    "weightings": "weighting",
 }
 _PREFIX = "mtlbench_plugin_"
 

@@ -127,7 +127,7 @@ def test_no_methods_name_in_the_harness():
 def test_every_entry_point_loads_and_its_name_is_its_own():
     from mtlbench import plugins
 
-    for kind in ("methods", "datasets", "backbones", "kinds"):
+    for kind in ("methods", "datasets", "backbones", "kinds", "weightings"):
         declared = entry_points()[f"mtlbench.{kind}"]
         assert sorted(plugins.names(kind)) == sorted(declared)
         for name in declared:

@@ -50,7 +50,10 @@ def run(
         Text, typer.Option(metavar="N", help="Seeds of a trial, outside the study: 2 by default.")
     ] = None,
     weighting: Annotated[
-        Text, typer.Option(metavar="KIND", help="Task weights: fixed, equal, uncertainty or dwa.")
+        Text,
+        typer.Option(
+            metavar="NAME", help="How tasks are weighted: a name (`mtlbench list weightings`) or file.py:Class."
+        ),
     ] = None,
     weights: Annotated[
         Text, typer.Option(metavar="A=1,B=.5", help="Fixed weights of tasks' losses, over the data set's.")

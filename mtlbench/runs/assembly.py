@@ -22,6 +22,7 @@ from mtlbench.runs import environment
 from mtlbench.runs.request import Request
 from mtlbench.training.compute import Account, Estimate
 from mtlbench.training.plan import declaring, resolve_phases
+from mtlbench.training.weighting import Weighting, make_weighting
 
 PARTS = ("train", "train-a", "train-b")
 
@@ -86,6 +87,8 @@ class Assembly:
         kinds = sorted({hash_ for t in self.dataset.tasks if (hash_ := plugins.source_hash(t.origin))})
         of, by = self.request.control_of, self.request.control_kind
         control = () if of is None else (f"control of {of} by {by}",)
+        weighting = plugins.source_hash(self.request.weighting or "")
+        control = (*control, *([] if weighting is None else [f"weighting {weighting}"]))
         return (*sources, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0], *control)
 
     @cached_property
@@ -114,6 +117,10 @@ class Assembly:
     def weights(self) -> Mapping[str, float]:
         """The fixed weights of the tasks' losses: the data set's, and over them the configuration's."""
         return {**self.dataset.weights, **self.config.weights}
+
+    def weighting(self) -> Weighting:
+        """The weighting of the tasks' losses, as training starts."""
+        return make_weighting(self.request.weighting or self.config.weighting, self.dataset.tasks, self.weights)
 
     @property
     def options(self) -> Any:

@@ -28,7 +28,6 @@ from mtlbench.runs.request import Outcome, Progress, Status
 from mtlbench.runs.stopping import polite_stop
 from mtlbench.training.loop import Hooks, Trainer
 from mtlbench.training.selection import Selected
-from mtlbench.training.weighting import make_weighting
 
 SAVE_SECONDS = 60.0
 SIGN_SECONDS = 0.2
@@ -97,7 +96,7 @@ class Course:
         account = self.parts.account(self.method)
         phases = self.parts.phases(self.method, account)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        weighting = make_weighting(self.config.weighting, self.dataset.tasks, self.parts.weights).to(self.device)
+        weighting = self.parts.weighting().to(self.device)
         hooks = Hooks(self._log, self._validate, self._save)
         self.trainer = Trainer(
             self.method, weighting, self.dataset, self.config, phases, self._initial, self.device, hooks, account

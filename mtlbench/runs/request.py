@@ -25,6 +25,7 @@ class Request:
     out: str
     data_dir: str | None = None
     weights: str | None = None  # a file of pretrained weights
+    weighting: str | None = None  # file.py:Class of the configuration's weighting; None: a registered one
     device: str = "cpu"
     threads: int = 1
     force: bool = False

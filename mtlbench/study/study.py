@@ -36,11 +36,13 @@ class ResolvedStudy:
     device: str
     weights: str | None
     command: str
+    weighting: str | None = None  # file.py:Class of the user's own
 
 
 def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
     """Load the methods, open the data set and settle what all runs share; every wrong name is found here."""
     from mtlbench.runs.assembly import dataset_class
+    from mtlbench.training.weighting import weighting_class
 
     kind = dataset_class(settings.dataset)
     chosen = entries(settings, kind.name)
@@ -64,10 +66,14 @@ def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
         "preset": settings.preset,
         "pretrained": pretrained,
     }
+    weighting = str(base.get("weighting", "fixed"))
+    base |= {"weighting": weighting_class(weighting).name} if "weighting" in base else {}
     base |= _weights(base, preset.get("weights", {}), settings.run.get("weights", {}))
     shared: RunConfig = parse(RunConfig, {**base, "method": "any"}, "the study")
     _check_weights(shared)
-    study = ResolvedStudy(settings, chosen, base, dataset, device, weights, command)
+    study = ResolvedStudy(
+        settings, chosen, base, dataset, device, weights, command, weighting if ":" in weighting else None
+    )
     runs(study)  # every method's options are right, too
     return study
 
@@ -76,11 +82,14 @@ def _before_data(
     settings: Settings, kind: type[Dataset], chosen: Sequence[Entry], preset: Mapping[str, Any], weights: str | None
 ) -> None:
     """Find what is wrong with the options before a data set is read or rendered, which may take minutes."""
+    from mtlbench.training.weighting import weighting_class
+
     tasks = settings.tasks or ("any",)
     values = {"steps": STEPS[settings.preset], **preset, **settings.run, "method": "any", "tasks": tasks}
     values.pop("data", None)
     shared: RunConfig = parse(RunConfig, values, "the study")
     check_backbone(shared.backbone)
+    weighting_class(shared.weighting)
     if weights is not None:
         from mtlbench.backbones.build import pretrained_weights
 
@@ -198,6 +207,7 @@ def request(
         out=settings.out,
         data_dir=settings.data_dir,
         weights=study.weights,
+        weighting=study.weighting,
         device=study.device,
         force=settings.force,
         command=study.command,

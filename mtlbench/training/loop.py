@@ -195,8 +195,7 @@ class Trainer:
         return {s: b.map(lambda x: x.to(self.device, non_blocking=True)) for s, b in batches.items()}
 
     def _loss(self, batches: Mapping[str, Batch]) -> tuple[Tensor, dict[str, Tensor]]:
-        raw: dict[str, Tensor] = {}
-        weighted: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for stream, batch in batches.items():
             self.method.build.stream = stream
             tasks = self._tasks[stream]
@@ -204,10 +203,9 @@ class Trainer:
                 predictions = self.method(batch.inputs, tuple(t.name for t in tasks))
             check_outputs(predictions, tasks, len(batch.inputs))
             for task in tasks:
-                per_image = task_loss(task, predictions[task.name], batch.targets[task.name])  # (B,)
-                raw[task.name] = per_image.detach().sum()
-                weighted[task.name] = self.weighting.weight(task.name, per_image)
-        return self.method.loss(weighted), raw
+                losses[task.name] = task_loss(task, predictions[task.name], batch.targets[task.name])  # (B,)
+        raw = {task: per_image.detach().sum() for task, per_image in losses.items()}
+        return self.method.loss(self.weighting.weighted(losses)), raw
 
     def _epoch(self, segment: Segment) -> int:
         counts = [len(self.dataset.indices(segment.turn.part, stream)) for stream in self._tasks]

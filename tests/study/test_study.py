@@ -191,7 +191,7 @@ def test_options_of_absent_methods_are_allowed_and_of_unknown_ones_not():
         ({"backbone": "resnet19"}, "unknown backbone 'resnet19'; did you mean 'resnet18'?"),
         ({"pretrained": "none.pth"}, "no weights file 'none.pth'"),
         ({"steps": "many"}, "'steps' is 'many'"),
-        ({"weighting": "dva"}, "unknown weighting of the study 'dva'; did you mean 'dwa'?"),
+        ({"weighting": "dva"}, "unknown weighting 'dva'; did you mean 'dwa'?"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_runs(flags, message):

@@ -11,6 +11,7 @@ from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build, Head
 from mtlbench.backbones.resnet import resnet18
 from mtlbench.config import RunConfig
+from mtlbench.errors import PluginError
 from mtlbench.method import Budget, Group, Method, Phase, Turn
 from mtlbench.tasks import Task
 from mtlbench.training.loop import Hooks, Trainer
@@ -145,3 +146,69 @@ def test_uncertainty_arrives_at_the_weight_of_a_constant_loss(steps, optimizer):
         moving.torch.zero_grad()
     best = torch.tensor([0.4, 0.2])  # exp(-s) L + s/2 is least where exp(s) = 2 L, half of that loss where exp(s) = L
     assert torch.exp(-weighting.log_variance).tolist() == pytest.approx((1 / best).tolist(), rel=0.1)
+
+
+def test_random_weights_are_a_softmax_of_the_steps_own_draw():
+    weighting, losses = make_weighting("random", TASKS, LAMBDAS), {"s": torch.tensor([1.0, 2.0]), "d": torch.ones(2)}
+    torch.manual_seed(3)
+    drawn = 2 * torch.softmax(torch.randn(2), 0)
+    torch.manual_seed(3)
+    found = weighting.weighted(losses)
+    assert torch.equal(found["s"], losses["s"] * drawn[0]) and torch.equal(found["d"], losses["d"] * drawn[1])
+    means = torch.stack([(weighting.weighted(losses), weighting.lambdas.clone())[1] for _ in range(4000)]).mean(0)
+    assert means.tolist() == pytest.approx([1, 1], abs=0.05)
+
+
+def test_the_geometric_loss_and_its_gradient():
+    x = torch.tensor([0.3, 1.2, 2.5], dtype=torch.float64, requires_grad=True)
+    weighting = make_weighting("geometric", (*TASKS, Task("e", "edges", 1)), LAMBDAS)
+
+    def losses():
+        return {"s": torch.stack([x[0] ** 2, x[1]]), "d": torch.stack([x[1] * x[2], x[0]]), "e": x[2:] ** 3}
+
+    total = sum(own.sum() for own in weighting.weighted(losses()).values())
+    truth = torch.stack([own.sum() for own in losses().values()]).prod() ** (1 / 3)
+    assert total.item() == pytest.approx(truth.item(), rel=1e-12)
+    found, expected = (torch.autograd.grad(value, x)[0] for value in (total, truth))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+def test_a_task_without_a_label_takes_no_part_in_the_geometric_mean():
+    weighting = make_weighting("geometric", TASKS, LAMBDAS)
+    found = weighting.weighted({"s": torch.tensor([3.0, 1.0]), "d": torch.zeros(2)})
+    assert found["s"].tolist() == [3.0, 1.0] and found["d"].tolist() == [0.0, 0.0]
+
+
+OWN = """
+from mtlbench.training.weighting import Weighting
+
+class Halved(Weighting):
+    name = "halved"
+
+    def weight(self, task, losses):
+        return 0.5 * super().weight(task, losses)
+"""
+
+
+def test_a_users_weighting_from_a_file_is_part_of_the_run(tmp_path):
+    from mtlbench import records
+    from mtlbench.runs import runner
+    from mtlbench.study import study
+    from mtlbench.study.settings import gather
+
+    discs = f"{Path(__file__).resolve().parents[2]}/docs/examples/my_dataset.py:Discs"
+    given = {"methods": "hard-sharing", "dataset": discs, "device": "cpu", "steps": 2, "batch_size": 2}
+    given |= {"set": ["discs.images=16", "run.width=0.0625"], "out": str(tmp_path)}
+    folders = []
+    for text in (OWN, OWN.replace("0.5", "0.25")):
+        (tmp_path / "own.py").write_text(text)
+        (request,) = study.runs(study.resolve(gather(given | {"weighting": f"{tmp_path}/own.py:Halved"})))
+        assert request.config.weighting == "halved"
+        outcome = runner.execute(request)
+        assert outcome.status == "finished", outcome.reason
+        assert records.read_run(outcome.folder).start.config["weighting"] == "halved"
+        folders.append(outcome.folder)
+    assert folders[0] != folders[1]  # another file is another run
+    plain = gather(given | {"weighting": f"{discs.partition(':')[0]}:Discs"})
+    with pytest.raises(PluginError, match=r"is not a weighting \(a subclass of mtlbench.training.weighting.Weighting"):
+        study.resolve(plain)

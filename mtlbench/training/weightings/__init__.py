@@ -1,0 +1,1 @@
+"""Ways to weigh the tasks' losses, one a file, registered under `mtlbench.weightings`."""
