@@ -163,7 +163,7 @@ def answers(example: Example) -> Iterator[str]:
     }
     forms |= {"level": (BATCH,), "classes": (BATCH, *size), "": found.shape}
     wanted = forms.get(task.meaning.view, (BATCH, CHANNELS.get(task.meaning.view, task.channels), *size))
-    if found.shape != wanted and task.meaning.view not in CHANNELS:
+    if found.shape != wanted:
         yield f"an answer is {found.shape} ({wanted} is expected for the view '{task.meaning.view}')"
     said = "" if task.dense else task.meaning.say(task, output[:1])
     if not task.dense and (not said or not said.isprintable()):

@@ -14,5 +14,6 @@ class Keypoints(Values):
 
     name = "keypoints"
     dense: ClassVar[bool] = True
+    channels: ClassVar[int | None] = 1
     view: ClassVar[str] = "heat"
     metrics = (Metric("error", LABEL_UNIT, False, Mean("abs"), primary=True),)
