@@ -48,7 +48,8 @@ def execute(
 
 def _advance(block: Block, paths: Sequence[Path], choices: Mapping[str, Choice]) -> list[Path]:
     """Every path through one block; forked paths come out in task order."""
-    shortcuts = [block.shortcut(path.x) for path in paths]
+    begun = [block.begin(path.x) for path in paths]
+    shortcuts = [block.shortcut(x) for x in begun]
     order = {task: place for place, task in enumerate(choices)}
     wanted: dict[int, int] = {}  # path -> its first task that executes: batch norms are updated in task order
     for number, path in enumerate(paths):
@@ -57,7 +58,7 @@ def _advance(block: Block, paths: Sequence[Path], choices: Mapping[str, Choice])
             wanted[number] = min(runs)
     full: dict[int, Tensor] = {}
     for number in sorted(wanted, key=wanted.__getitem__):
-        full[number] = block.end(shortcuts[number] + block.residual(paths[number].x))
+        full[number] = block.end(shortcuts[number] + block.residual(begun[number]))
     out: list[Path] = []
     for number, path in enumerate(paths):
         out += _fork(path.tasks, choices, shortcuts[number], full.get(number))
@@ -83,8 +84,8 @@ def _fork(tasks: Sequence[str], choices: Mapping[str, Choice], skipped: Tensor, 
 class Skipped(Block):
     """What is left of a block that no task executes: its projection, or nothing."""
 
-    def __init__(self, projection: nn.Module | None) -> None:
-        super().__init__(nn.Identity(), projection)
+    def __init__(self, block: Block) -> None:
+        super().__init__(nn.Identity(), block.projection, block.entry)
 
     def residual(self, x: Tensor) -> Tensor:
         raise NotImplementedError("no task executes this block")
@@ -103,9 +104,7 @@ class CompactNetwork(nn.Module):
         self.policy = {task: tuple(row) for task, row in policy.items()}
         used = [any(row[index] for row in self.policy.values()) for index in range(len(blocks))]
         self.stem = stem
-        self.blocks = nn.ModuleList(
-            block if u else Skipped(block.projection) for block, u in zip(blocks, used, strict=True)
-        )
+        self.blocks = nn.ModuleList(block if u else Skipped(block) for block, u in zip(blocks, used, strict=True))
         self.heads = heads
 
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:

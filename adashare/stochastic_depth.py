@@ -46,6 +46,7 @@ class StochasticDepth(Method):
     def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         x = self.backbone.stem(x)
         for block, scale in zip(self.backbone.blocks, self._scales(), strict=True):
+            x = block.begin(x)
             shortcut = block.shortcut(x)
             x = block.end(shortcut + scale * block.residual(x) if scale else shortcut)
         return {t: self.heads[t](x) for t in tasks}

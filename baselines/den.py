@@ -71,6 +71,7 @@ class Network(nn.Module):
 
 def run(block: Block, x: Tensor, level: int) -> Tensor:
     """A block at a level; at level 0 only its shortcut."""
+    x = block.begin(x)
     shortcut = block.shortcut(x)
     return block.end(shortcut + block.branch(x, level) if level else shortcut)
 

@@ -34,6 +34,17 @@ def _entries(kind: Kind) -> dict[str, EntryPoint]:
     return {e.name: e for e in entry_points(group=f"mtlbench.{kind}")}
 
 
+@cache
+def _families() -> dict[str, EntryPoint]:
+    """Families of backbones: `FAMILY:NAME` is made by the function behind the entry point."""
+    return {e.name: e for e in entry_points(group="mtlbench.backbone_families")}
+
+
+def registered(kind: Kind, spec: str) -> bool:
+    """Whether a spec is a registered name, or one of a registered family of backbones."""
+    return spec in _entries(kind) or (kind == "backbones" and spec.rpartition(":")[0] in _families())
+
+
 def names(kind: Kind) -> list[str]:
     """The registered names of a kind, in the order their packages declare them."""
     return list(_entries(kind))
@@ -52,6 +63,8 @@ def load(kind: Kind, spec: str) -> Any:
         except FOREIGN as error:
             raise PluginError(f"{kind} entry point '{spec}' cannot be loaded: {one_line(error)}") from error
     place, _, attribute = spec.rpartition(":")
+    if kind == "backbones" and place in _families():
+        return _families()[place].load()(attribute)
     module = _from_file(place) if place.endswith(".py") else _from_module(place)
     if not hasattr(module, attribute):
         classes = [n for n, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
@@ -77,10 +90,12 @@ class Named:
         for spec in specs:
             if ":" not in spec:
                 raise ConfigError(f"--plugin is '{spec}' (allowed: path/to/file.py:Class or package.module:Class)")
-        self._given = {spec: load("methods", spec) for spec in specs}
+        self._given = {spec: load("methods", spec) for spec in specs if not registered("backbones", spec)}
 
     def load(self, kind: Kind, name: str) -> tuple[Any, str]:
         """What a record calls `name`, and the spec it was found by; ConfigError where nobody registered or named it."""
+        if ":" in name and registered(kind, name):
+            return load(kind, name), name
         own = name.rpartition(":")[2]
         for spec, found in self._given.items():
             if own in (getattr(found, "name", None), getattr(found, "__name__", None)):

@@ -5,12 +5,14 @@ A method composes blocks and stages and writes no convolution stack of its own, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mtlbench.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,22 @@ class Architecture:
 
 
 class Block(nn.Module):
-    """A residual block: `block(x) = end(shortcut(x) + residual(x))`.
+    """A residual block: `block(x) = end(shortcut(y) + residual(y))`, where `y = begin(x)`.
 
     `branch` is F, which a policy may skip; `projection` is S where the shapes of input and output differ, None for the
-    identity. A method may run, copy or replace either module. A block that ends in something else than a ReLU overrides `end`.
+    identity. `entry` is what both of them read through (what halves the size in a ConvNeXt), None for nothing. A method
+    may run, copy or replace these modules. A block that ends in something else than a ReLU overrides `end`.
     """
 
-    def __init__(self, branch: nn.Module, projection: nn.Module | None = None) -> None:
+    def __init__(self, branch: nn.Module, projection: nn.Module | None = None, entry: nn.Module | None = None) -> None:
         super().__init__()
         self.branch = branch
         self.projection = projection
+        self.entry = entry
+
+    def begin(self, x: Tensor) -> Tensor:
+        """y: what both the shortcut and the branch take in, computed whether the branch is skipped or not."""
+        return x if self.entry is None else self.entry(x)
 
     def shortcut(self, x: Tensor) -> Tensor:
         """S(x): the identity, or a projection to the residual's shape."""
@@ -57,7 +65,8 @@ class Block(nn.Module):
         return F.relu(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.end(self.shortcut(x) + self.residual(x))
+        y = self.begin(x)
+        return self.end(self.shortcut(y) + self.residual(y))
 
 
 class Backbone(nn.Module):
@@ -65,6 +74,9 @@ class Backbone(nn.Module):
 
     `stride` is by how much the last features are smaller than the input, along each side: heads are made to it.
     """
+
+    initialised: ClassVar[bool] = False
+    """Whether its maker has set its initial weights, so that the study's `init` leaves them alone."""
 
     def __init__(
         self, stem: nn.Module, stages: Sequence[Sequence[Block]], channels: Sequence[int], stride: int
@@ -79,6 +91,10 @@ class Backbone(nn.Module):
     def blocks(self) -> list[Block]:
         """Every block, in order, l = 0..L-1."""
         return [block for stage in self.stages for block in cast(Iterable[Block], stage)]
+
+    def read(self, weights: Mapping[str, Tensor], source: str) -> None:
+        """Take in published weights (a state dict); CheckpointError, naming `source`, where they do not fit."""
+        raise CheckpointError(f"{source}: nobody has published weights for this backbone (allowed: no --pretrained)")
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *shape) -> (B, C, h, w), or (B, C, l) for texts and vectors."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from mtlbench.backbones.base import Architecture, Backbone, Norm, StreamNorm, StreamSwitch, initialise
 from mtlbench.backbones.heads import Head, make_head
-from mtlbench.backbones.resnet import load_torchvision
 from mtlbench.errors import CheckpointError
 from mtlbench.seeding import seeded
 from mtlbench.tasks import Task
@@ -77,13 +76,14 @@ class Build:
 
         def make() -> Backbone:
             backbone = self._maker(architecture, self.norm)
-            initialise(backbone, architecture.init)
+            if not backbone.initialised:
+                initialise(backbone, architecture.init)
             return backbone
 
         backbone = self.module(name, make)
         self._stride = backbone.stride
         if self._weights is not None:
-            load_torchvision(backbone, self._weights, self._source)
+            backbone.read(self._weights, self._source)
         return backbone
 
     def head(self, task: Task, inputs: int) -> Head:
@@ -107,6 +107,8 @@ def pretrained_weights(backbone: str, file: str | None) -> tuple[dict[str, Tenso
     if file is None:
         from mtlbench.backbones.vision import torchvision
 
+        if ":" in backbone:
+            raise CheckpointError(f"'{backbone}' takes its weights from a file (allowed: --pretrained FILE)")
         try:
             weights = torchvision.models.get_model_weights(backbone).DEFAULT
         except ValueError as error:

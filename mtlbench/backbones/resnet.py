@@ -72,6 +72,13 @@ def _stem(channels: int, norm: Norm, inputs: int) -> nn.Sequential:
     return nn.Sequential(_conv(inputs, channels, 7, 2), norm(channels), nn.ReLU(inplace=True), pool)
 
 
+class ResNet(Backbone):
+    """A DeepLab-ResNet, which can start from torchvision's weights."""
+
+    def read(self, weights: Mapping[str, Tensor], source: str) -> None:
+        load_torchvision(self, weights, source)
+
+
 def _resnet(block: type[ResidualBlock], depths: tuple[int, ...], architecture: Architecture, norm: Norm) -> Backbone:
     widths = [scaled(w, architecture.width) for w in WIDTHS]
     stages, inputs = [], widths[0]
@@ -83,7 +90,7 @@ def _resnet(block: type[ResidualBlock], depths: tuple[int, ...], architecture: A
             inputs = width * block.expansion
         stages.append(stage)
     channels = (widths[0], *(w * block.expansion for w in widths))
-    return Backbone(_stem(widths[0], norm, architecture.shape[0]), stages, channels, STRIDE)
+    return ResNet(_stem(widths[0], norm, architecture.shape[0]), stages, channels, STRIDE)
 
 
 def resnet18(architecture: Architecture, norm: Norm) -> Backbone:

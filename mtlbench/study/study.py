@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtlbench import plugins
 from mtlbench.config import RunConfig, parse
 from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, PluginError, one_line, unknown
 from mtlbench.study.entries import Entry, check_backbone, entries
@@ -71,6 +72,8 @@ def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
     base |= _weights(base, preset.get("weights", {}), settings.run.get("weights", {}))
     shared: RunConfig = parse(RunConfig, {**base, "method": "any"}, "the study")
     _check_weights(shared)
+    if shared.backbone not in plugins.names("backbones") and plugins.registered("backbones", shared.backbone):
+        _make_backbone(shared, dataset)
     study = ResolvedStudy(
         settings, chosen, base, dataset, device, weights, command, weighting if ":" in weighting else None
     )
@@ -105,6 +108,14 @@ def _weights(base: Mapping[str, Any], preset: Mapping[str, float], given: Mappin
     fixed = base.get("weighting", "fixed") == "fixed"
     found = {**({t: preset[t] for t in base["tasks"] if t in preset} if fixed else {}), **given}
     return {"weights": found} if found or "weights" in base else {}
+
+
+def _make_backbone(config: RunConfig, dataset: Dataset) -> None:
+    """Of a family of networks: whether there is such a one for these inputs, and of this width."""
+    from mtlbench.backbones import Architecture, Build
+
+    architecture = Architecture(config.backbone, tuple(dataset.shape), config.width)
+    Build(architecture, plugins.load("backbones", config.backbone), 0, tuple(dataset.streams)).backbone()
 
 
 def _check_weights(config: RunConfig) -> None:
