@@ -7,7 +7,7 @@ before by Gumbel-softmax, and each task its last node. The most likely tree is r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import Field, field_validator
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from baselines.experts import expert
 from baselines.tree import Pruned, Tree, likely_tree, mix, mixed_level, parse_tree, walk
 from mtlbench.backbones import Backbone, Build
-from mtlbench.method import Artefact, Budget, Group, Method, Optimizer, Options, Phase, Turn
+from mtlbench.method import Artefact, Budget, Group, Knob, Method, Optimizer, Options, Phase, Turn
 from mtlbench.seeding import generator
 from mtlbench.tasks import Task
 
@@ -43,7 +43,9 @@ class LTBOptions(Options):
     temperature_end: float = Field(
         0.5, gt=0, description="The temperature where it ends; it falls by a factor a round."
     )
-    logits_lr: float = Field(0.1, gt=0, description="The learning rate of the choices' Adam.")
+    logits_lr: Annotated[float, Knob(0.02, 0.5)] = Field(
+        0.1, gt=0, description="The learning rate of the choices' Adam."
+    )
     tree: str | None = Field(
         None,
         description="A fixed tree, one pattern a task (00000,00111: the node at each level, from the stem), no search.",

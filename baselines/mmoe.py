@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -15,7 +15,7 @@ from baselines.dselect import Selection
 from baselines.experts import Gates, expert, mixture, pooled
 from mtlbench.backbones import Build
 from mtlbench.errors import ConfigError
-from mtlbench.method import Artefact, Budget, Group, Method, Options, Phase, Turn
+from mtlbench.method import Artefact, Budget, Group, Knob, Method, Options, Phase, Turn
 from mtlbench.tasks import Task
 
 
@@ -30,7 +30,7 @@ class MMoEOptions(Options):
         "softmax", description="A softmax over all experts for every input, or DSelect-k's choice of k for every task."
     )
     k: int = Field(2, ge=1, description="How many experts a task selects at most, with the gate 'dselect-k'.")
-    gate_lr: float | None = Field(
+    gate_lr: Annotated[float | None, Knob(0.3, 30.0)] = Field(
         None,
         gt=0,
         description="The gates' learning rate as a multiple of the weights'; null is 1, or 10 for 'dselect-k'.",
