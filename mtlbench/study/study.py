@@ -43,7 +43,7 @@ class ResolvedStudy:
 def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
     """Load the methods, open the data set and settle what all runs share; every wrong name is found here."""
     from mtlbench.runs.assembly import dataset_class
-    from mtlbench.training.weighting import weighting_class
+    from mtlbench.training.weighting import make_weighting, weighting_class
 
     kind = dataset_class(settings.dataset)
     chosen = entries(settings, kind.name)
@@ -71,7 +71,8 @@ def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
     base |= {"weighting": weighting_class(weighting).name} if "weighting" in base else {}
     base |= _weights(base, preset.get("weights", {}), settings.run.get("weights", {}))
     shared: RunConfig = parse(RunConfig, {**base, "method": "any"}, "the study")
-    _check_weights(shared)
+    _check_weights(shared, weighting)
+    make_weighting(weighting, dataset.tasks, {})  # what it needs is here
     if shared.backbone not in plugins.names("backbones") and plugins.registered("backbones", shared.backbone):
         _make_backbone(shared, dataset)
     study = ResolvedStudy(
@@ -118,12 +119,19 @@ def _make_backbone(config: RunConfig, dataset: Dataset) -> None:
     Build(architecture, plugins.load("backbones", config.backbone), 0, tuple(dataset.streams)).backbone()
 
 
-def _check_weights(config: RunConfig) -> None:
+def _check_weights(config: RunConfig, weighting: str) -> None:
     """Weights are of tasks that are trained, not all 0, and for a weighting that takes them."""
+    from mtlbench.training.weighting import Weighting, weighting_class
+
     if unwanted := set(config.weights) - set(config.tasks):
         raise unknown("task in --weights", min(unwanted), config.tasks)
     if config.weights and config.weighting != "fixed":
         raise ConfigError(f"--weights with --weighting {config.weighting}, which sets its own (allowed: fixed)")
+    if config.budget == "compute" and weighting_class(weighting).backward is not Weighting.backward:
+        raise ConfigError(
+            f"--budget compute with --weighting {config.weighting}, whose steps cost more than is counted ahead (allowed: "
+            "total, final)"
+        )
     if set(config.weights) == set(config.tasks) and not any(config.weights.values()):
         raise ConfigError("--weights are all 0: nothing would be trained (allowed: at least one above 0)")
 

@@ -173,9 +173,10 @@ class Trainer:
         optimizer.set_rate(segment, step)
         due = self._count_due(segment, step)
         with FlopCounterMode(display=False) if due else nullcontext() as counter:
-            loss, raw = self._loss(batches)
+            weighted, raw = self._losses(batches)
+            loss = self.method.loss(weighted)
             forward = clock()
-            loss.backward()
+            self._backward(loss, weighted, optimizer)
         backward = clock()
         optimizer.torch.step()
         optimizer.torch.zero_grad(set_to_none=True)
@@ -194,7 +195,7 @@ class Trainer:
         batches = {s: draw_batch(self.dataset, seed, part, s, draw, self.config.batch_size) for s in self._tasks}
         return {s: b.map(lambda x: x.to(self.device, non_blocking=True)) for s, b in batches.items()}
 
-    def _loss(self, batches: Mapping[str, Batch]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _losses(self, batches: Mapping[str, Batch]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         losses: dict[str, Tensor] = {}
         for stream, batch in batches.items():
             self.method.build.stream = stream
@@ -205,7 +206,15 @@ class Trainer:
             for task in tasks:
                 losses[task.name] = task_loss(task, predictions[task.name], batch.targets[task.name])  # (B,)
         raw = {task: per_image.detach().sum() for task, per_image in losses.items()}
-        return self.method.loss(self.weighting.weighted(losses)), raw
+        return self.weighting.weighted(losses), raw
+
+    def _backward(self, loss: Tensor, weighted: Mapping[str, Tensor], optimizer: TurnOptimizer) -> None:
+        """Gradients of this turn's parameters; how tasks' gradients meet is the weighting's where heads are trained."""
+        if not optimizer.trains_heads:
+            loss.backward()
+            return
+        moving = [p for p in self.method.parameters() if p.requires_grad]
+        self.weighting.backward(loss, weighted, moving, type(self.method).loss is not Method.loss)
 
     def _epoch(self, segment: Segment) -> int:
         counts = [len(self.dataset.indices(segment.turn.part, stream)) for stream in self._tasks]

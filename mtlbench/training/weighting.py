@@ -39,6 +39,15 @@ class Weighting(nn.Module):
         """Every task's weighted per-image losses, (B,) each: asked for once a step, with those of all tasks."""
         return {task: self.weight(task, own) for task, own in losses.items()}
 
+    def backward(
+        self, total: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[Tensor], penalised: bool
+    ) -> None:
+        """Put the gradients of `parameters` in their `grad`: here that of `total`, the method's loss.
+
+        `losses` are the weighted per-image ones, (B,) a task; `penalised`: the method adds more to them.
+        """
+        total.backward()
+
     def restart(self) -> None:
         """A phase begins: what was observed belongs to the one before."""
 
