@@ -22,7 +22,7 @@ LATER = ("weights", "betas", "head_lr", "head_schedule")
 class RunConfig(BaseModel):
     """Everything that decides a run's numbers. No path, worker count or output folder is in it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str = Field(description="The method's name.")
     options: dict[str, Any] = Field({}, description="The method's options, in full.")
@@ -112,6 +112,8 @@ def parse(model: type[BaseModel], values: dict[str, Any], what: str) -> Any:
                 f"{where} of {what}", first["input"], re.findall("'([^']+)'", first["ctx"]["expected"])
             ) from error
         said = first["msg"].removeprefix("Value error, ")
+        if not where:  # of several options together
+            raise ConfigError(f"{what}: {said}") from error
         allowed = bounds(model, str(first["loc"][0])) if first["type"] in OUTSIDE and len(first["loc"]) == 1 else ""
         raise ConfigError(f"{what}: '{where}' is {short(repr(first.get('input')))}: {allowed or said}") from error
 
@@ -128,7 +130,12 @@ def bounds(model: type[BaseModel], key: str) -> str:
         for name, word in words.items()
         if getattr(m, name, None) is not None
     ]
-    return "allowed: " + ", ".join(f"{word} {limit:g}" for word, limit in limits) if limits else ""
+    return "allowed: " + ", ".join(f"{word} {plain(limit)}" for word, limit in limits) if limits else ""
+
+
+def plain(number: float) -> str:
+    """A bound as people write it: 1,000,000 and 0.5."""
+    return f"{int(number):,}" if number == int(number) and abs(number) < 1e15 else f"{number:g}"
 
 
 def parse_schedule(schedule: str) -> tuple[str, float, float]:

@@ -123,7 +123,7 @@ class Knob:
 class Options(BaseModel):
     """Base of a method's options: unknown names and wrong values are refused, defaults are part of the record."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mtlbench.config import plain
+
 PLAIN = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true | false", "null": "null"}
 
 
@@ -68,7 +70,7 @@ def _many(parts: Sequence[str]) -> str:
 
 def _bounds(schema: Mapping[str, Any]) -> str:
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
-    said = [f"{word} {schema[key]:g}" for key, word in words.items() if key in schema]
+    said = [f"{word} {plain(schema[key])}" for key, word in words.items() if key in schema]
     return f" {', '.join(said)}" if said else ""
 
 

@@ -48,7 +48,7 @@ class Reference:
 class DataOptions(BaseModel):
     """Base of a data set's options, set by `--set dataset.option=value`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 

@@ -41,7 +41,7 @@ YAML = {
     "an unhashable key": ("? [a]\n: 1", "is not valid YAML"),
     "no file name": ("out: ''", "out is '' (a path is expected)"),
     "an unknown variable": ("out: $NO_SUCH_THING/x", "no variable NO_SUCH_THING is set"),
-    "many trials": (f"tune: {'9' * 17}", "'tune' is 99999999999999999: Input should be less than or equal to 1000"),
+    "many trials": (f"tune: {'9' * 17}", "'tune' is 99999999999999999: allowed: from 0, at most 1,000"),
     "not a number": ("lr: .nan", "'lr' is nan"),
 }
 
@@ -75,7 +75,7 @@ ARGUMENTS = {
     "many ranges": (["run", *ONE, "--seeds", "0-9998,10000-10001"], "(allowed: up to 10000 seeds"),
     "an option of 5,000 digits": (["run", *ONE, "--set", f"discs.images={HUGE}"], "has 5000 digits"),
     "a run key of 5,000 digits": (["run", *ONE, "--set", f"run.lr={HUGE}"], "has 5000 digits"),
-    "thirty trials' digits": (["run", *ONE, "--tune", "9" * 30], "less than or equal to 1000"),
+    "thirty trials' digits": (["run", *ONE, "--tune", "9" * 30], "allowed: from 0, at most 1,000"),
     "steps of 5,000 digits": (["run", *ONE, "--steps", HUGE], "'steps' is"),
     "workers": (["run", *ONE, "--workers", "9" * 30], "'workers' is"),
     "threads": (["run", *ONE, "--threads", "9" * 30], "'threads' is"),

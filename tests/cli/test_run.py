@@ -25,7 +25,7 @@ WRONG = [
     (["run", *ONE, "--selection", "bestval"], "'bestval'; did you mean 'best-val'?"),
     (["run", *ONE, "--precision", "fp16"], "'fp16'; did you mean 'bf16'?"),
     (["run", *ONE, "--device", "tpu"], "device is 'tpu' (allowed: auto, cpu, cuda, or cuda:1"),
-    (["run", *ONE, "--steps", "0"], "'steps' is '0': Input should be greater than 0"),
+    (["run", *ONE, "--steps", "0"], "'steps' is '0': allowed: above 0, at most 1,000,000,000"),
     (["run", *ONE, "--steps", "many"], "'steps' is 'many': Input should be a valid integer"),
     (["run", *ONE, "--width", "-1"], "'width' is '-1'"),
     (["run", *ONE, "--workers", "0"], "'workers' is '0'"),
@@ -164,7 +164,7 @@ EARLY = [
     (["--set", "unopened.val_fraction=nan"], "'val_fraction' is 'nan'"),
     (["--set", "unopenedd.images=1"], "unknown owner in --set 'unopenedd'; did you mean 'unopened'?"),
     (["--set", "run.lr=x"], "'lr' is 'x'"),
-    (["--set", "run.lr=inf"], "'lr' is 'inf': Input should be less"),
+    (["--set", "run.lr=inf"], "'lr' is 'inf': allowed: above 0, at most 1,000,000"),
     (["--set", "run.stepz=1"], "unknown option of run 'stepz'; did you mean 'steps'?"),
     (["--steps", "0"], "'steps' is '0'"),
     (["--width", "9"], "'width' is '9'"),
@@ -178,6 +178,22 @@ EARLY = [
     (["--device", "gpu:99"], "device 'cuda:99' is not available here (allowed: auto, cpu"),
     (["--workers", "0"], "'workers' is '0'"),
 ]
+
+
+BOUNDS = [
+    ("adashare", "adashare.lambda_sparsity=.inf", "'lambda_sparsity' is inf: allowed: from 0"),
+    ("nddr", "nddr.units_lr=.inf", "'units_lr' is inf: allowed: above 0"),
+    ("adashare", "adashare.warmup=.9", "method adashare: warmup, search and trials take 1.2 of the budget"),
+    ("hard-sharing", "discs.noise=.nan", "'noise' is nan: Input should be a finite number"),
+    ("hard-sharing", "discs.val_fraction=-1", "'val_fraction' is -1: allowed: above 0, below 1"),
+    ("hard-sharing", "run.evaluations=10000000", "allowed: from 1, at most 1,000,000"),
+    ("hard-sharing", "run.schedule=step:0:0", "are numbers above 0"),
+]
+
+
+@pytest.mark.parametrize(("method", "given", "message"), BOUNDS)
+def test_a_value_out_of_bounds_is_named_with_its_bounds(capsys, method, given, message):
+    assert message in refused(capsys, "run", "--methods", method, *DATA, "--set", given, "--dry-run")
 
 
 @pytest.mark.parametrize(("arguments", "message"), EARLY, ids=[" ".join(a) for a, _ in EARLY])
