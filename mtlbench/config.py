@@ -89,6 +89,7 @@ class RunConfig(BaseModel):
         for key in LATER:
             if not said[key]:
                 del said[key]  # runs of before there were any are found again
+        said["backbone"] = self.backbone.rpartition(":")[2]  # of a file its content counts, not where it lies
         data = [said, *more]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
 

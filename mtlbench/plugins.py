@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
+from mtlbench import neighbours
 from mtlbench.errors import FOREIGN, ConfigError, PluginError, one_line, unknown
 
 C = TypeVar("C")
@@ -120,21 +121,30 @@ def _from_file(path: str) -> ModuleType:
     file = Path(path).resolve()
     if not file.is_file():
         raise PluginError(f"no file '{path}' (a plugin is given as path/to/file.py:Class)")
-    # The content is part of the name: a file changed meanwhile is another module, as it is another run.
-    key = str(file).encode() + file.read_bytes()
-    name = f"{_PREFIX}{hashlib.sha256(key).hexdigest()[:12]}"
+    # The content is part of the name: a file changed meanwhile, or one beside it, is another module, as it is another run.
+    package = f"{_PREFIX}{hashlib.sha256(f'{file} {neighbours.digest(file)}'.encode()).hexdigest()[:12]}"
+    name = f"{package}.{file.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[package] = _package(package, file.parent)  # so that `from . import` finds what lies beside the file
     sys.modules[name] = module  # dataclasses and pydantic look their module up by name
     try:
-        spec.loader.exec_module(module)
+        with neighbours.importable(file):
+            spec.loader.exec_module(module)
     except FOREIGN as error:
-        del sys.modules[name]
+        for loaded in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+            del sys.modules[loaded]
         raise PluginError(f"cannot import '{path}': {one_line(error)}") from error
     return module
+
+
+def _package(name: str, folder: Path) -> ModuleType:
+    package = ModuleType(name)
+    package.__path__ = [str(folder)]
+    return package
 
 
 def of_file(module: str) -> bool:
@@ -143,8 +153,21 @@ def of_file(module: str) -> bool:
 
 
 def source_hash(spec: str) -> str | None:
-    """The content hash of a user's file, part of a run's identity; None for what is installed."""
+    """The hash of a user's file and of those beside it that it imports, part of a run's identity; of their content, not
+    their path. None for what is registered, and for the packages that are registered.
+    """
     place = spec.rpartition(":")[0]
-    if not place.endswith(".py"):
+    if place.endswith(".py"):
+        return neighbours.digest(Path(place).resolve())[:16]
+    if not place or place.partition(".")[0] in _packages():
         return None
-    return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16]
+    try:
+        found = importlib.util.find_spec(place)
+    except (ImportError, ValueError):  # loading it will say so
+        return None
+    return neighbours.digest(Path(found.origin).resolve())[:16] if found is not None and found.origin else None
+
+
+@cache
+def _packages() -> frozenset[str]:
+    return frozenset(entry.module.partition(".")[0] for kind in WORDS for entry in _entries(kind).values())

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"errors", "machine", "seeding"},
+    {"errors", "machine", "neighbours", "seeding"},
     {"given"},
     {"config", "plugins", "records"},
     {"tasks"},

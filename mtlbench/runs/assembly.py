@@ -84,12 +84,14 @@ class Assembly:
     def identity(self) -> tuple[str | None, ...]:
         """What decides the numbers beside the configuration: plugins' sources, the data, the kind of device."""
         sources = (plugins.source_hash(self.request.method), plugins.source_hash(self.request.dataset))
+        backbone = plugins.source_hash(self.config.backbone)
+        shapes = () if backbone is None else (backbone,)  # runs of registered ones keep their name
         kinds = sorted({hash_ for t in self.dataset.tasks if (hash_ := plugins.source_hash(t.origin))})
         of, by = self.request.control_of, self.request.control_kind
         control = () if of is None else (f"control of {of} by {by}",)
         weighting = plugins.source_hash(self.request.weighting or "")
         control = (*control, *([] if weighting is None else [f"weighting {weighting}"]))
-        return (*sources, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0], *control)
+        return (*sources, *shapes, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0], *control)
 
     @cached_property
     def folder(self) -> Path:

@@ -121,10 +121,17 @@ class Course:
             self.writer.write(start_line(self.parts, phases))
         elif state is not None:
             self.trainer.restore(state)
+        note = "; ".join(filter(None, (note, self._other_threads(newest))))
         self.writer.write(records.Resume(step=self.trainer.state.step, note=note, threads=self.parts.request.threads))
         if note:
             self.progress(Progress("resuming", self.trainer.state.step, self.trainer.steps, {}, 0.0, note))
         self.signed_step = self.trainer.state.step
+
+    def _other_threads(self, before: records.Run) -> str:
+        was, now = before.start.environment.get("threads", 1), self.parts.request.threads
+        if was == now:
+            return ""
+        return f"from step {self.trainer.state.step} on with {now} threads, not {was}: numbers may differ in the last digits"
 
     def _log(self, step: int, phase: str, losses: Mapping[str, float]) -> None:
         self.last_losses = dict(losses)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -173,3 +175,26 @@ def test_an_artefact_outside_the_runs_folder_is_not_read(synthetic: ModuleType, 
     record.write_text(record.read_text().replace('"path":"test_statistics.npz"', '"path":"../../outside.npz"'))
     (result,) = read(tmp_path).aggregates
     assert not result.test.spans["nddr"]
+
+
+def test_damaged_statistics_are_said_and_not_used(synthetic: ModuleType, tmp_path: Path) -> None:
+    folder = synthetic.run(tmp_path, "nddr", 0)
+    record, kept = folder / "record.jsonl", folder / "test_statistics.npz"
+    whole = hashlib.sha256(kept.read_bytes()).hexdigest()
+    for sha256, wrong in ((whole, False), (whole.replace(whole[0], "g"), True)):
+        named = f'"path":"{kept.name}","sha256":"{sha256}"'
+        text = re.sub(r'"path":"test_statistics.npz"(,"sha256":"\w*")?', named, record.read_text())
+        record.write_text(text)
+        (result,) = read(tmp_path).aggregates
+        assert any("the file is damaged: its checksum is not the record's" in p for p in result.test.problems) is wrong
+        assert bool(result.test.spans["nddr"]) is not wrong
+
+
+def test_what_a_record_says_of_going_on_stands_on_the_runs_page(synthetic: ModuleType, tmp_path: Path) -> None:
+    folder = synthetic.run(tmp_path, "nddr", 0, per_image=False)
+    lines = (folder / "record.jsonl").read_text().splitlines()
+    lines.insert(2, '{"attempt":1,"kind":"resume","step":200,"note":"from step 200 on with 2 threads, not 1"}')
+    (folder / "record.jsonl").write_text("\n".join(lines) + "\n")
+    (result,) = read(tmp_path).aggregates
+    (run,) = (r for line in result.lines for r in line.row.runs.values())
+    assert run.resumed == ("from step 200 on with 2 threads, not 1",)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.records import TaskInfo
+from mtlbench.records import TaskInfo, digest
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Key, Line, TestSet, primary
 from mtlbench.report.analysis.statistics import ALPHA, Span
 from mtlbench.report.reading.archive import BROKEN, arrays
@@ -106,6 +106,8 @@ def _run(result: Aggregate, run: ReportedRun, found: TestSet) -> dict[Key, Draws
     path = inside(run.folder, name) if name else None
     if path is None:
         return {}
+    if ARTEFACT in run.sums and digest(path) != run.sums[ARTEFACT]:
+        raise ValueError("the file is damaged: its checksum is not the record's")
     tasks = load(path)
     figures: dict[Key, Draws] = {}
     for index, task in enumerate(result.study.tasks):

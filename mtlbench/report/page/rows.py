@@ -121,6 +121,8 @@ def _training(run: ReportedRun) -> Iterable[tuple[str, str]]:
         where = f"{latency.threads} threads of {clean(latency.processor or 'an unnamed processor', 60)}"
         spread = f"{latency.low_ms:.2f} to {latency.high_ms:.2f}, {latency.repeats} repeats, {where}"
         yield "Latency", f"{latency.median_ms:.2f} ms ({spread}; {clean(latency.time, 30)})"
+    if run.resumed:
+        yield "Taken up again", "; ".join(run.resumed)
     if run.artefacts:
         yield "Kept beside the record", clean(", ".join(sorted(run.artefacts.values())), 300)
 

@@ -62,6 +62,8 @@ class ReportedRun:
     notes: Mapping[str, Any]
     artefacts: Mapping[str, str]
     curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
+    sums: Mapping[str, str] = field(default_factory=dict)  # artefact -> its file's SHA-256, where the record has one
+    resumed: tuple[str, ...] = ()  # what the record says of the times the run was taken up again
     policy: Policy | None = None
     tree: Tree | None = None
     control_of: str | None = None  # of role "control": whose training it is given, by its "steps" or "flops"
@@ -132,6 +134,8 @@ def reported(run: Run) -> ReportedRun:
         timing=end.timing if end else {},
         notes=end.notes if end else {},
         artefacts={a.name: a.path for a in run.artefacts},
+        sums={a.name: a.sha256 for a in run.artefacts if a.sha256},
+        resumed=tuple(clean(note, 400) for note in run.notes),
         curves=_curves(run),
         policy=read_policy(run),
         tree=read_tree(artefact_file(run, "tree")),
