@@ -10,6 +10,7 @@ import typer
 
 from mtlbench.errors import ConfigError, PluginError
 from mtlbench.given import write_yaml
+from mtlbench.plugins import Kind
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,6 +25,8 @@ TEXT_TOO: Mapping[str, Any] = {
     "image_size": {"type": "integer"},
 }
 """What a file may hold instead, as the command line has it."""
+
+NAMES: Mapping[str, Kind] = {"dataset": "datasets", "backbone": "backbones", "weighting": "weightings"}
 
 
 def config(
@@ -77,6 +80,9 @@ def schema_of_files() -> dict[str, Any]:
     properties = {k: v for k, v in settings["properties"].items() if k not in ("run", "set")}
     training = {k: run["properties"][k] for k in RUN_KEYS}
     properties |= training
+    for key, registered in NAMES.items():
+        known = [{"enum": plugins.names(registered)}, {"type": "string", "pattern": ":"}]  # or a class of one's own
+        properties[key] = {"anyOf": known, "description": properties[key].get("description", "")}
     for key in TEXT_TOO.keys() & properties.keys():
         said = properties[key]
         properties[key] = {"anyOf": [TEXT_TOO[key], said], "description": said.get("description", "")}
