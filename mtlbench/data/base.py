@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,7 +49,9 @@ class DataOptions(BaseModel):
     """Base of a data set's options, set by `--set dataset.option=value`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    val_fraction: float = Field(
+        default=0.1, gt=0, lt=1, description="The share of the training items held back for validation."
+    )
 
 
 class Dataset(ABC):

@@ -25,8 +25,10 @@ class CityScapesOptions(DenseOptions):
     `crop` None is 224 where the images are larger, else the whole image.
     """
 
-    classes: Literal[2, 7, 19] | None = None
-    height: int = Field(default=256, ge=32, le=1024)
+    classes: Literal[2, 7, 19] | None = Field(
+        default=None, description="Classes of the segmentation (null: the layout's own, 19, or 7 in LibMTL's)."
+    )
+    height: int = Field(default=256, ge=32, le=1024, description="The height that official images are brought to.")
 
 
 class CityScapes(DenseDataset):

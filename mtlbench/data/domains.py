@@ -36,12 +36,21 @@ class DomainOptions(DataOptions):
     `first` takes so many domains where none are named; zooms are drawn uniformly.
     """
 
-    size: int = Field(default=64, ge=8, le=2048)
-    crop: int | None = Field(default=None, ge=8)
-    zoom_min: Zoom = 0.8
-    zoom_max: Zoom = 1.25
-    mirror: bool = True
-    first: int | None = Field(default=None, ge=1)
+    size: int = Field(
+        default=64,
+        ge=8,
+        le=2048,
+        description="The side images are brought to: the shorter side resized, the centre kept.",
+    )
+    crop: int | None = Field(
+        default=None, ge=8, description="The side of what training sees of an image (null: all of it)."
+    )
+    zoom_min: Zoom = Field(default=0.8, description="The smallest zoom of a training image.")
+    zoom_max: Zoom = Field(default=1.25, description="The largest zoom of a training image.")
+    mirror: bool = Field(default=True, description="Whether half of the training images are mirrored.")
+    first: int | None = Field(
+        default=None, ge=1, description="How many domains are taken where none are named (null: all)."
+    )
 
 
 @dataclass(frozen=True)

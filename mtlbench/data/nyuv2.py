@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from mtlbench.data.base import DataOptions, Reference
 from mtlbench.data.disk.dense import DenseDataset, DenseOptions
 from mtlbench.data.disk.files import folder
@@ -24,8 +26,14 @@ class NYUv2Options(DenseOptions):
     (480x640, or 288x384). `crop` None is 321 where the images are larger, else the whole image.
     """
 
-    classes: Literal[40, 13] | None = None
-    derived_normals: bool | None = None
+    classes: Literal[40, 13] | None = Field(
+        default=None,
+        description="Classes of the segmentation; 13 are formed of the 40 by the standard map (null: the layout's own).",
+    )
+    derived_normals: bool | None = Field(
+        default=None,
+        description="Whether normals were computed from depth (null: unless the images have a published size).",
+    )
 
 
 class NYUv2(DenseDataset):

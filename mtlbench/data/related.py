@@ -37,14 +37,21 @@ class RelatedOptions(DataOptions):
     `items` and `test_items` vectors of `inputs` numbers; `scale` is the weights' length, and so how fast the sines turn.
     """
 
-    count: int = Field(default=2, ge=2, le=8)
-    relatedness: float = Field(default=0.5, ge=-1, le=1)
-    labels: Literal["regression", "classification", "mixed"] = "regression"
-    items: Count = 2000
-    test_items: Count = 1000
-    inputs: int = Field(default=32, ge=8, le=4096)
-    scale: float = Field(default=1.0, gt=0, le=100)
-    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    count: int = Field(default=2, ge=2, le=8, description="How many tasks.")
+    relatedness: float = Field(
+        default=0.5, ge=-1, le=1, description="The cosine of any two tasks' weights: 1 is one task labelled twice."
+    )
+    labels: Literal["regression", "classification", "mixed"] = Field(
+        default="regression",
+        description="What the tasks ask for: the value, whether it lies above its median, or both in turns.",
+    )
+    items: Count = Field(default=2000, description="Training vectors.")
+    test_items: Count = Field(default=1000, description="Test vectors.")
+    inputs: int = Field(default=32, ge=8, le=4096, description="Numbers in a vector.")
+    scale: float = Field(
+        default=1.0, gt=0, le=100, description="The length of a task's weights, and so how fast the sines turn."
+    )
+    seed: int = Field(default=0, ge=0, lt=1 << 63, description="What weights and vectors are drawn from.")
 
 
 class Related(Dataset):

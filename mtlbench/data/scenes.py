@@ -71,15 +71,26 @@ class ScenesOptions(DataOptions):
     `mirror` augment training batches.
     """
 
-    images: int = Field(default=1000, ge=2, le=1_000_000)
-    test_images: int = Field(default=300, ge=1, le=1_000_000)
-    size: int = Field(default=64, ge=32, le=512, multiple_of=8)
-    seed: int = Field(default=0, ge=0, lt=1 << 63)
-    variant: Literal["five", "twins"] = "five"
-    conflict: float | None = Field(default=None, ge=0, le=1)
-    missing: float = Field(default=0.0, ge=0, lt=1)
-    zoom: tuple[Zoom, Zoom] = (0.8, 1.25)
-    mirror: bool = True
+    images: int = Field(default=1000, ge=2, le=1_000_000, description="Training images.")
+    test_images: int = Field(default=300, ge=1, le=1_000_000, description="Test images.")
+    size: int = Field(default=64, ge=32, le=512, multiple_of=8, description="The side of an image in pixels.")
+    seed: int = Field(default=0, ge=0, lt=1 << 63, description="What the rooms are drawn from.")
+    variant: Literal["five", "twins"] = Field(
+        default="five", description="five has the tasks of Tiny-Taskonomy, twins has depth twice and a rival."
+    )
+    conflict: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The share of double exposures: two groups of tasks, two rooms (null: 0 for five, 1 for twins).",
+    )
+    missing: float = Field(
+        default=0.0, ge=0, lt=1, description="The share of images that lack a task's labels, for each task on its own."
+    )
+    zoom: tuple[Zoom, Zoom] = Field(
+        default=(0.8, 1.25), description="The smallest and the largest zoom of a training image."
+    )
+    mirror: bool = Field(default=True, description="Whether half of the training images are mirrored.")
 
 
 class Scenes(Dataset):

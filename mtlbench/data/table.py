@@ -36,10 +36,16 @@ class TableOptions(DataOptions):
     `separator` stands between columns. A table without a test.csv holds back `test_fraction` of its rows, by class.
     """
 
-    targets: dict[str, Kind] = Field(default_factory=dict)
-    inputs: tuple[str, ...] | None = None
-    separator: str = Field(default=",", min_length=1, max_length=1)
-    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    targets: dict[str, Kind] = Field(
+        default_factory=dict, description="The columns to be told, and the kind of each: {COLUMN: KIND}."
+    )
+    inputs: tuple[str, ...] | None = Field(
+        default=None, description="The columns to tell them from (null: all others)."
+    )
+    separator: str = Field(default=",", min_length=1, max_length=1, description="What stands between columns.")
+    test_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="The share of the rows of a single table held back for testing."
+    )
 
 
 class Table(Dataset):

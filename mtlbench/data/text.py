@@ -56,8 +56,10 @@ def decode(tokens: Array) -> str:
 class TextOptions(DataOptions):
     """`length` is how many characters of a text are read; `first` takes so many tasks where none are named."""
 
-    length: int = Field(default=1024, ge=8, le=1 << 16)
-    first: int | None = Field(default=None, ge=1)
+    length: int = Field(default=1024, ge=8, le=1 << 16, description="How many characters of a text are read.")
+    first: int | None = Field(
+        default=None, ge=1, description="How many tasks are taken where none are named (null: all)."
+    )
 
 
 @dataclass(frozen=True)

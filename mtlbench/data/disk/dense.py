@@ -41,13 +41,25 @@ class DenseOptions(DataOptions):
     image may lack the file of a task's label: it then trains and counts for the others alone.
     """
 
-    crop: int | None = Field(None, ge=8)
-    zoom_min: Zoom = 0.5
-    zoom_max: Zoom = 1.5
-    mirror: bool = True
+    crop: int | None = Field(
+        default=None,
+        ge=8,
+        description="The side of what training sees of an image (null: the paper's where images are larger, else all of it).",
+    )
+    zoom_min: Zoom = Field(default=0.5, description="The smallest zoom of a training image.")
+    zoom_max: Zoom = Field(default=1.5, description="The largest zoom of a training image.")
+    mirror: bool = Field(default=True, description="Whether half of the training images are mirrored.")
     # Kept out of the configuration unless used, so that records from before it was there still name the same run.
-    absent: Literal["refuse", "allow"] = Field("refuse", exclude_if=lambda value: value == "refuse")
-    image_size: ImageSize = Field(None, exclude_if=lambda value: value is None)
+    absent: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        exclude_if=lambda value: value == "refuse",
+        description="Whether an image may lack the file of a task's label: it then counts for the others alone.",
+    )
+    image_size: ImageSize = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="The shorter side that images and labels are brought to, or HEIGHTxWIDTH (null: the files' own).",
+    )
 
 
 class DenseDataset(StoredDataset):
