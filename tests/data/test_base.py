@@ -185,5 +185,5 @@ def test_neighbours_are_related_unless_a_data_set_knows_its_classes():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, 0, 1, 5])
 def test_val_fraction_has_bounds(value):
-    with pytest.raises(ValidationError, match=r"greater than 0|less than 1"):
+    with pytest.raises(ValidationError, match=r"greater than 0|less than 1|finite number"):
         DataOptions(val_fraction=value)
