@@ -34,7 +34,7 @@ def test_on_a_full_disk_an_export_is_one_line_and_leaves_what_was_there(
     (tmp_path / "run" / "record.jsonl").write_text("")
     (tmp_path / "network").write_text("older")
     small_disk(2**16)
-    monkeypatch.setattr("mtlbench.deployed.network.load", lambda *_: network())
+    monkeypatch.setattr("mtlbench.deployed.network.load_network", lambda *_: network())
     if format_ == "onnx":
         pytest.importorskip("onnxscript")
     error = refused(capsys, "export", "run", "--format", format_, "--out", "network")
