@@ -24,6 +24,14 @@ def plan(request: Request) -> Preview:
     return Preview(parts.folder, records.status_of(parts.folder), phases, sum(p.steps for p in phases))
 
 
+def standing(request: Request) -> Preview:
+    """Folder, status and steps of a request, without its phases: builds no network where the budget counts all steps."""
+    if request.config.budget != "total":
+        return plan(request)
+    folder = Assembly(request).folder
+    return Preview(folder, records.status_of(folder), (), request.config.steps)
+
+
 def execute(request: Request, progress: Callable[[Progress], None] = lambda _: None) -> Outcome:
     """Do a run, or go on with it. What goes wrong inside it ends in its record and the outcome, not in an exception.
 

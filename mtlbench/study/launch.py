@@ -184,7 +184,7 @@ class _Pool:
 
         try:
             runner.abandon(request, reason)
-            folder = runner.plan(request).folder
+            folder = runner.standing(request).folder
         except Exception as error:  # the record may be what is broken
             return runner.Outcome(Path(request.out), "failed", f"{reason}; {one_line(error)}")
         return runner.Outcome(folder, "failed", reason)

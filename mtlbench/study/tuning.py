@@ -164,7 +164,7 @@ def chosen_so_far(study: ResolvedStudy) -> dict[str, Choice]:
 
     outcomes = []
     for request in trials(study):
-        folder = runner.plan(request).folder
+        folder = runner.standing(request).folder
         found = recorded(folder)
         if found is None:
             return {}
