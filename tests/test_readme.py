@@ -15,7 +15,7 @@ COLUMNS = [  # heading, table, key, format
     ("mIoU (%) ↑", "accuracy", "segmentation/miou", ".1f"),
     ("mean angle, derived (°) ↓", "accuracy", "normals (derived)/mean_angle", ".1f"),
     ("depth error (m) ↓", "accuracy", "depth/abs_error", ".3f"),
-    ("Δ (%) ↑", "accuracy", "delta", "+.1f"),
+    ("Δ (%) ↑", "accuracy", "delta_primary", "+.1f"),
     ("mean skill ↑", "skill", "score", ".3f"),
     ("backbone ×", "cost", "parameters_ratio", ".2f"),
     ("MMAC", "cost", "macs", "mega"),
