@@ -9,7 +9,7 @@ from typing import Any
 from mtlbench.records import TaskInfo
 from mtlbench.report.analysis.aggregate import Aggregate, Line
 from mtlbench.report.reading.archive import BROKEN
-from mtlbench.report.reading.samples import Items, digest, file_of, load
+from mtlbench.report.reading.samples import ARTEFACT, Items, digest, file_of, load
 
 Shown = list[tuple[str, dict[str, Items]]]
 """Each row's label and its items by task; all rows show the same items."""
@@ -26,7 +26,8 @@ def _row(line: Line) -> dict[str, Any] | None:
     for seed, run in sorted(line.row.runs.items()):
         path = file_of(run)
         if path is not None and (found := digest(path)) is not None:
-            return {"label": line.label, "seed": seed, "file": str(path), "digest": found}
+            row = {"label": line.label, "seed": seed, "file": str(path), "digest": found}
+            return row if run.sums.get(ARTEFACT, found) == found else {**row, "damaged": True}
     return None
 
 
@@ -37,7 +38,7 @@ def read(content: Mapping[str, Any]) -> tuple[Shown, str]:
     lost = []
     for row in content["rows"]:
         try:
-            items = load(Path(row["file"]), tasks)
+            items = {} if row.get("damaged") else load(Path(row["file"]), tasks)
         except BROKEN:
             lost.append(row["label"])
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, SideBySide, TaskInfo
+from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, SideBySide, TaskInfo, digest
 from mtlbench.report.reading.artefacts import Tree, read_tree
 from mtlbench.report.text import as_float, clean
 
@@ -63,6 +63,7 @@ class ReportedRun:
     artefacts: Mapping[str, str]
     curves: Mapping[str, tuple[tuple[int, float], ...]]  # task -> (step, primary metric on validation)
     sums: Mapping[str, str] = field(default_factory=dict)  # artefact -> its file's SHA-256, where the record has one
+    damaged: tuple[str, ...] = ()  # kept files read here whose content is not what the record says it was
     resumed: tuple[str, ...] = ()  # what the record says of the times the run was taken up again
     policy: Policy | None = None
     tree: Tree | None = None
@@ -135,6 +136,7 @@ def reported(run: Run) -> ReportedRun:
         notes=end.notes if end else {},
         artefacts={a.name: a.path for a in run.artefacts},
         sums={a.name: a.sha256 for a in run.artefacts if a.sha256},
+        damaged=tuple(name for name in READ if _disowned(run, name)),
         resumed=tuple(clean(note, 400) for note in run.notes),
         curves=_curves(run),
         policy=read_policy(run),
@@ -190,12 +192,27 @@ def inside(folder: Path, name: str) -> Path | None:
 
 
 LIMIT = 32 * 2**20  # bytes of a policy file that are read
+READ = ("policy", "tree")  # artefacts that are read with the record
 
 
 def artefact_file(run: Run, name: str) -> Path | None:
-    """The plain file of an artefact of this name in the run's own folder."""
+    """The plain file of an artefact of this name in the run's own folder, if it is what the run wrote."""
+    return None if _disowned(run, name) else _kept(run, name)
+
+
+def _kept(run: Run, name: str) -> Path | None:
     path = next((a.path for a in run.artefacts if a.name == name), None)
     return inside(run.folder, path) if path else None
+
+
+def _disowned(run: Run, name: str) -> bool:
+    """Whether the record has a checksum of the artefact, and its file another content; a file too large is not read."""
+    path = _kept(run, name)
+    stated = next((a.sha256 for a in run.artefacts if a.name == name), None)
+    try:
+        return bool(stated and path and path.stat().st_size <= LIMIT and digest(path) != stated)
+    except OSError:
+        return True
 
 
 def read_policy(run: Run) -> Policy | None:

@@ -219,6 +219,9 @@ def _row(label: str, runs: list[ReportedRun], seeds: list[int], warnings: list[s
             warnings.append(
                 f"{label}, seed {seed}: {len(same)} records of one configuration; the newest counts ({best.id})"
             )
+        warnings += [
+            f"{label}, seed {seed}: its kept {n} is damaged (not what the record says), left out" for n in best.damaged
+        ]
         if best.counts:
             row.runs[seed] = best
         else:
