@@ -135,13 +135,12 @@ def test_one_task_and_another_order_give_the_same_outputs(name: str, options: di
 def test_all_streams_run_once_but_only_the_named_heads(name: str) -> None:
     method = tiny_method(name)
     ran: list[str] = []
-    for part in (method.heads, method.backbones):
+    for kind, part in (("head", method.heads), ("backbone", method.backbones)):
         for task, module in part.items():
-            kind = type(module).__name__
-            place = module.stages[3] if part is method.backbones else module
+            place = module.stages[3] if kind == "backbone" else module
             place.register_forward_hook(lambda *_, tag=f"{kind}.{task}": ran.append(tag))
     method(images(dtype=torch.float32), ["normals"])
-    assert sorted(ran) == ["Backbone.depth", "Backbone.normals", "Backbone.segmentation", "DenseHead.normals"]
+    assert sorted(ran) == ["backbone.depth", "backbone.normals", "backbone.segmentation", "head.normals"]
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)

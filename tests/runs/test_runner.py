@@ -302,9 +302,9 @@ def test_one_changed_bit_in_the_kept_network_is_found(tmp_path):
     for bit in (3, 700, 8 * path.stat().st_size // 2, 8 * path.stat().st_size - 1):
         flip(path, bit)
         with pytest.raises(RecordError, match=r"is damaged .*run it again with --force"):
-            deployment.load(outcome.folder)
+            deployment.load_network(outcome.folder)
         flip(path, bit)
-    deployment.load(outcome.folder)
+    deployment.load_network(outcome.folder)
 
 
 def test_pickled_code_in_a_checkpoint_does_not_run(tmp_path):
