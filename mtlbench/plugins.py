@@ -92,6 +92,9 @@ class Named:
             if ":" not in spec:
                 raise ConfigError(f"--plugin is '{spec}' (allowed: path/to/file.py:Class or package.module:Class)")
         self._given = {spec: load("methods", spec) for spec in specs if not registered("backbones", spec)}
+        for spec, found in self._given.items():
+            if not _plugs_in(found):
+                raise PluginError(f"'{spec}' is not a method, data set, backbone, kind or weighting")
 
     def load(self, kind: Kind, name: str) -> tuple[Any, str]:
         """What a record calls `name`, and the spec it was found by; ConfigError where nobody registered or named it."""
@@ -108,6 +111,15 @@ class Named:
             f"the record names the {word} '{name}', which is not registered; a record is data, and no file is imported "
             f"for it (give its class yourself: --plugin path/to/file.py:{own if ':' in name else 'Class'})"
         )
+
+
+def _plugs_in(found: Any) -> bool:
+    """Whether an object can be a plug-in: a named class or one that stands on a contract of ours, or a backbone's maker."""
+    if not isinstance(found, type):
+        return callable(found)
+    return isinstance(getattr(found, "name", None), str) or any(
+        base.__module__.partition(".")[0] == __name__.partition(".")[0] for base in found.__mro__
+    )
 
 
 def _from_module(name: str) -> ModuleType:

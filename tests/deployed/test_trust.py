@@ -126,3 +126,18 @@ def test_the_report_of_a_shared_folder_executes_nothing(shared, tmp_path):
 def test_classes_names_and_units_come_back_from_the_record(shared):
     disc, distance = load_network(shared, [BRANCHES]).tasks
     assert (disc.classes, distance.unit) == (("wall", "disc"), "m")
+
+
+@pytest.mark.parametrize("thing", ["class X: ...", "X = 3"])
+def test_what_can_be_no_plug_in_is_refused_in_one_line(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], thing: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"{thing}\n")
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (32, 32)).save(picture)
+    for command in (["export", str(finished)], ["predict", str(finished), str(picture)]):
+        said = refused(capsys, *command, "--plugin", f"{file}:X")
+        assert said == f"mtlbench: '{file}:X' is not a method, data set, backbone, kind or weighting\n"
+    said = refused(capsys, "run", "--methods", "hard-sharing", "--backbone", f"{file}:X", "--dry-run")
+    assert f"'{file}:X' is not a backbone" in said
