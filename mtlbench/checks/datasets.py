@@ -91,13 +91,13 @@ def items(dataset: Dataset) -> Iterator[str]:
     """Items have the documented shapes and dtypes, and are the same alone, together and again."""
     for stream, tasks in streams_of(dataset).items():
         for part in ("train", "val", "test"):
-            batch, where = _some(dataset, part, stream), f"in '{part}' of stream '{stream}'"
-            yield from (f"{fault} {where}" for fault in _shapes(dataset, tasks, batch))
+            batch, position = _some(dataset, part, stream), f"in '{part}' of stream '{stream}'"
+            yield from (f"{fault} {position}" for fault in _shapes(dataset, tasks, batch))
             if not _same(batch, _some(dataset, part, stream)):
-                yield f"the same items differ when they are loaded again {where}"
+                yield f"the same items differ when they are loaded again {position}"
             one = dataset.load(part, stream, [0])
             if not _same(one, batch.map(lambda x: x[:1])):
-                yield f"the first item differs when it is loaded alone {where}"
+                yield f"the first item differs when it is loaded alone {position}"
 
 
 def labels(dataset: Dataset) -> Iterator[str]:
@@ -106,9 +106,9 @@ def labels(dataset: Dataset) -> Iterator[str]:
         for part in ("train", "val", "test"):
             batch = _some(dataset, part, stream)
             for task in tasks:
-                where = f"in '{part}' of stream '{stream}'"
+                position = f"in '{part}' of stream '{stream}'"
                 faults = task.meaning.faults(task, batch.targets[task.name])
-                yield from (f"'{task.name}' {fault} {where}" for fault in faults)
+                yield from (f"'{task.name}' {fault} {position}" for fault in faults)
 
 
 def draws(dataset: Dataset) -> Iterator[str]:
@@ -116,18 +116,18 @@ def draws(dataset: Dataset) -> Iterator[str]:
     for stream, tasks in streams_of(dataset).items():
         whole, drawn = _some(dataset, "train", stream), generators()
         for part in ("train", "train-a", "train-b"):
-            where = f"in a training batch of '{part}', stream '{stream}'"
+            position = f"in a training batch of '{part}', stream '{stream}'"
             batch = draw_batch(dataset, 0, part, stream, 3, COUNT).map(torch.clone)
             if not equal(drawn, generators()):
-                yield f"a global random generator is drawn from {where}"
+                yield f"a global random generator is drawn from {position}"
             torch.rand(1), np.random.rand(1)
             if not _same(batch, draw_batch(dataset, 0, part, stream, 3, COUNT)):
-                yield f"the same draw gives another batch {where}"
+                yield f"the same draw gives another batch {position}"
             drawn = generators()
-            yield from (f"{fault} {where}" for fault in _shapes(dataset, tasks, batch, trained=True))
+            yield from (f"{fault} {position}" for fault in _shapes(dataset, tasks, batch, trained=True))
             for task in tasks:
                 faults = task.meaning.faults(task, batch.targets[task.name])
-                yield from (f"'{task.name}' {fault} {where}" for fault in faults)
+                yield from (f"'{task.name}' {fault} {position}" for fault in faults)
         if not _same(whole, _some(dataset, "train", stream)):
             yield f"drawing a batch changed the stored items of stream '{stream}'"
 

@@ -144,11 +144,11 @@ def pretend(method: Method, phases: tuple[Phase, ...]) -> Iterator[str]:
     method.artefacts()
 
 
-def strays(outputs: dict[str, Tensor], where: str) -> Iterator[str]:
+def strays(outputs: dict[str, Tensor], position: str) -> Iterator[str]:
     """Outputs that lie on the CPU."""
     for name, value in outputs.items():
         if value.device != ELSEWHERE:
-            yield f"'{name}' lies on the {value.device} {where}, the network does not"
+            yield f"'{name}' lies on the {value.device} {position}, the network does not"
 
 
 def move(module: nn.Module) -> None:

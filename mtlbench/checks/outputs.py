@@ -52,15 +52,15 @@ def faults(method: Method, x: Tensor, tasks: Sequence[Task], mode: str) -> Itera
     with torch.no_grad():
         found = method(x, names)
     check_outputs(found, tasks, len(x))
-    where = f"in {mode} mode, asked for {', '.join(names)}"
+    position = f"in {mode} mode, asked for {', '.join(names)}"
     extra = set(found) - set(names)
     if extra:
-        yield f"forward also returned {', '.join(sorted(map(repr, extra)))} ({where})"
+        yield f"forward also returned {', '.join(sorted(map(repr, extra)))} ({position})"
     for task in tasks:
         if not bool(torch.isfinite(found[task.name]).all()):
-            yield f"forward's '{task.name}' is not finite ({where})"
+            yield f"forward's '{task.name}' is not finite ({position})"
     if not torch.equal(x, before):
-        yield f"forward wrote into its input ({where})"
+        yield f"forward wrote into its input ({position})"
 
 
 def images(count: int, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtlbench import plugins
-from mtlbench.backbones import Backbone
 from mtlbench.errors import PluginError, unknown
 from mtlbench.study.settings import Settings
 
@@ -82,5 +81,7 @@ def _known_owners(settings: Settings, entries: Sequence[Entry], dataset: str) ->
 def check_backbone(name: str) -> None:
     """UnknownName for a backbone nobody registered, PluginError for what cannot be imported or makes no backbone."""
     found = plugins.load("backbones", name)
+    from mtlbench.backbones import Backbone  # torch, which the one that was loaded has brought along
+
     if not callable(found) or (isinstance(found, type) and not issubclass(found, Backbone)):
         raise PluginError(f"'{name}' is not a backbone (a function of (architecture, norm) that makes one is expected)")
