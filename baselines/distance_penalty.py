@@ -3,16 +3,15 @@ apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtlbench.backbones import Build
-from mtlbench.method import Knob, Method, Options
-from mtlbench.tasks import Task
+from baselines.single_task import SingleTask
+from mtlbench.method import Knob, Options
 
 
 class DistancePenaltyOptions(Options):
@@ -25,21 +24,13 @@ class DistancePenaltyOptions(Options):
     )
 
 
-class DistancePenalty(Method):
+class DistancePenalty(SingleTask):
     """T networks that start equal; `lambda * mean over pairs of || W_i - W_j ||^2` over their backbones joins the loss."""
 
     name = "soft-sharing"
+    anchor = None  # it is compared, and nothing is compared with it
     Options = DistancePenaltyOptions
     options: DistancePenaltyOptions
-
-    def __init__(self, options: DistancePenaltyOptions, build: Build, tasks: Sequence[Task]) -> None:
-        super().__init__(options, build, tasks)
-        backbones = {t.name: build.backbone() for t in tasks}
-        self.backbones = nn.ModuleDict(backbones)
-        self.heads = nn.ModuleDict({t.name: build.head(t, backbones[t.name].channels[-1]) for t in tasks})
-
-    def forward(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        return {t: self.heads[t](self.backbones[t](x)) for t in tasks}
 
     def loss(self, losses: Mapping[str, Tensor]) -> Tensor:
         total = super().loss(losses)

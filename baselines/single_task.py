@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ class SingleTask(Method):
     """T networks side by side; all of them start from the same backbone weights, as hard sharing's does."""
 
     name = "single-task"
-    anchor = "independent"
+    anchor: ClassVar[Literal["independent", "shared"] | None] = "independent"
 
     def __init__(self, options: Any, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__(options, build, tasks)
