@@ -130,8 +130,9 @@ def test_classes_names_and_units_come_back_from_the_record(shared):
 
 @pytest.mark.parametrize("thing", ["class X: ...", "X = 3"])
 def test_what_can_be_no_plug_in_is_refused_in_one_line(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], thing: str
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, thing: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where a command that is not refused leaves its file
     file = tmp_path / "mine.py"
     file.write_text(f"{thing}\n")
     picture = tmp_path / "picture.png"
