@@ -20,6 +20,7 @@ from mtlbench.deployed.evaluation import Evaluation, evaluate, evaluate_constant
 from mtlbench.deployed.network import DeployedNetwork
 from mtlbench.deployed.scoring import Score, score
 from mtlbench.errors import FOREIGN, ConfigError, Diverged, RecordError, one_line
+from mtlbench.machine import keep_memory
 from mtlbench.method import Phase
 from mtlbench.records.files import write_whole
 from mtlbench.runs import checkpoint
@@ -57,6 +58,7 @@ class Course:
         attempt = records.last_attempt(self.folder)
         self.writer = records.Writer(self.folder, max(attempt, 1) if resuming else attempt + 1)
         torch.set_num_threads(self.parts.request.threads)
+        keep_memory()
         try:
             with polite_stop() as self.stop:
                 self._train(resuming)
