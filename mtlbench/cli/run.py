@@ -44,6 +44,12 @@ def run(
             metavar="KIND", help="What --steps counts: total (all phases), final (the last), compute (FLOPs)."
         ),
     ] = None,
+    sweep: Annotated[
+        Text,
+        typer.Option(
+            metavar="WHAT", help="Run at several points: weights (of the tasks), or X.Y=V,V for what --set can set."
+        ),
+    ] = None,
     tune: Annotated[Text, typer.Option(metavar="N", help="Validation-only trials a method before the study.")] = None,
     tune_steps: Annotated[Text, typer.Option(metavar="N", help="Steps of a trial; the study's by default.")] = None,
     tune_seeds: Annotated[
@@ -230,7 +236,8 @@ def _row(request: Request, plan: Preview, speeds: dict[tuple[str, str, str], flo
     phases = " ".join(f"{p.name}:{p.steps}" for p in plan.phases)
     speed = speeds.get((config.method, config.dataset, request.device.split(":")[0]))
     seconds = "" if speed is None else f"{speed * plan.steps:.0f}"
-    return config.method, config.seed, config.role, phases, plan.steps, plan.status, seconds
+    method = f"{config.method} at {request.point}" if request.point else config.method
+    return method, config.seed, config.role, phases, plan.steps, plan.status, seconds
 
 
 def _speeds(out: str) -> dict[tuple[str, str, str], float]:

@@ -31,6 +31,7 @@ class Request:
     force: bool = False
     command: str = ""
     trial: int | None = None  # its number in a tuning stage
+    point: str = ""  # of a sweep: what tells it from the same method and seed at the others
     control_of: str | None = None  # role "control": the method whose training it is given
     control_kind: Literal["steps", "flops"] | None = None  # given its total steps, or its total training FLOPs
 

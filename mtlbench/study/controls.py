@@ -47,10 +47,10 @@ def controls(study: ResolvedStudy, requests: Sequence[Request], taken: Sequence[
         return []
     shared = {e.name for e in study.entries if e.cls is not None and e.cls.anchor == "shared"}
     pairs = list(zip(requests, taken, strict=True))
-    plain = {r.config.seed: (r, t) for r, t in reversed(pairs) if r.config.method in shared}
+    plain = {(r.config.seed, r.point): (r, t) for r, t in reversed(pairs) if r.config.method in shared}
     found: list[Request] = []
     for request, own in pairs:
-        base, its = plain.get(request.config.seed, (None, None))
+        base, its = plain.get((request.config.seed, request.point), (None, None))
         if base is not None and its is not None and own is not None and request.config.method not in shared:
             found += _of(request, own, base, its)
     return found

@@ -34,10 +34,10 @@ def display(total: int) -> Display:
 
 
 def label(request: Request) -> str:
-    """A run as people call it: its method and seed, and its role where that is not the study's."""
+    """A run as people call it: its method and seed, its point of a sweep, and its role where that is not the study's."""
     config = request.config
     role = "" if config.role == "study" else f" ({config.role})"
-    return f"{config.method} seed {config.seed}{role}"
+    return f"{config.method} seed {config.seed}{f' at {request.point}' if request.point else ''}{role}"
 
 
 def state(progress: Progress) -> str:

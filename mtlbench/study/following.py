@@ -35,7 +35,7 @@ def in_order(requests: Sequence[Request], launch: Launch) -> list[Outcome]:
     leaders = {number: name for number, r in enumerate(requests) if (name := follows(r)) is not None}
     first = [number for number in range(len(requests)) if number not in leaders]
     done = dict(zip(first, launch([requests[n] for n in first]), strict=True))
-    folders = {(requests[n].config.method, requests[n].config.seed): outcome.folder for n, outcome in done.items()}
+    folders = {(requests[n].config.method, *_place(requests[n])): outcome.folder for n, outcome in done.items()}
     ready: dict[int, Request] = {}
     for number in leaders:
         try:
@@ -59,7 +59,12 @@ def follows(request: Request) -> str | None:
         return None  # the run itself will say so
 
 
-def completed(request: Request, folders: Mapping[tuple[str, int], Path] | None = None) -> Request:
+def _place(request: Request) -> tuple[int, str]:
+    """Where in the study a run stands: who follows another stands at the same seed and point."""
+    return request.config.seed, request.point
+
+
+def completed(request: Request, folders: Mapping[tuple[str, int, str], Path] | None = None) -> Request:
     """The request with the options it takes from the run it follows: the study's, else one in the results folder.
 
     Raises ConfigError, in one line, where there is no such run or more than one.
@@ -71,7 +76,7 @@ def completed(request: Request, folders: Mapping[tuple[str, int], Path] | None =
         return request
     kind = open_method(request.method)
     options = parse(kind.Options, dict(request.config.options), f"method '{kind.name}'")
-    folder = (folders or {}).get((leader, request.config.seed)) or _found(request, leader)
+    folder = (folders or {}).get((leader, *_place(request))) or _found(request, leader)
     whole = kind.completed(options, artefacts(folder, leader)).model_dump(mode="json")
     return replace(request, config=request.config.model_copy(update={"options": whole}))
 
@@ -96,7 +101,8 @@ def artefacts(folder: Path, method: str) -> dict[str, Any]:
 
 def _found(request: Request, leader: str) -> Path:
     """The finished run of `leader` in the results folder that has the same seed and settings."""
-    alike = list(_alike(request, leader))
+    found = list(_alike(request, leader))
+    alike = [folder for folder, weights in found if weights == request.config.weights] or [f for f, _ in found]
     config = request.config
     if len(alike) != 1:
         many = f"{len(alike)} finished runs" if alike else "no finished run"
@@ -107,7 +113,8 @@ def _found(request: Request, leader: str) -> Path:
     return alike[0]
 
 
-def _alike(request: Request, leader: str) -> Iterator[Path]:
+def _alike(request: Request, leader: str) -> Iterator[tuple[Path, Any]]:
+    """Finished runs that may be the one to follow, and their tasks' weights: those of a sweep, or tuned ones."""
     wanted = request.config.model_dump(mode="json")
     for folder in records.record_folders(Path(request.out)):
         if not folder.name.startswith(f"{leader}-{wanted['dataset']}-s{wanted['seed']}-"):
@@ -118,4 +125,4 @@ def _alike(request: Request, leader: str) -> Iterator[Path]:
             continue  # the report names damaged records
         given = run.start.config
         if run.status == "finished" and run.start.role == "study" and all(given[k] == wanted[k] for k in ALIKE):
-            yield folder
+            yield folder, given.get("weights", {})

@@ -32,6 +32,9 @@ class Settings(BaseModel):
     image_size: str | None = Field(None, description="The size that images are read at, HEIGHTxWIDTH or one number.")
     preset: Preset = Field("quick", description="Where what is not given comes from: quick, standard or paper.")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="The seeds that every method runs with.")
+    sweep: str | None = Field(
+        None, description="Points to run the study at: weights, or owner.option=VALUE,VALUE as for --set."
+    )
     tune: int = Field(0, ge=0, le=MOST_TRIALS, description="Validation-only trials of every method before the study.")
     tune_steps: int | None = Field(None, ge=1, le=10**9, description="Steps of a trial; null is the study's.")
     tune_seeds: int = Field(2, ge=2, le=100, description="Seeds outside the study that every trial runs with.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from mtlbench.config import RunConfig, parse
 from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, PluginError, one_line, unknown
 from mtlbench.study.entries import Entry, check_backbone, entries
 from mtlbench.study.settings import RUN_KEYS, Settings
+from mtlbench.study.sweep import variants
 
 if TYPE_CHECKING:
     from mtlbench.data.base import Dataset
@@ -38,10 +39,25 @@ class ResolvedStudy:
     weights: str | None
     command: str
     weighting: str | None = None  # file.py:Class of the user's own
+    point: str = ""  # of a sweep: what tells it from the others
+    points: tuple[ResolvedStudy, ...] = ()  # of a sweep: the studies to run instead of this one
 
 
 def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
     """Load the methods, open the data set and settle what all runs share; every wrong name is found here."""
+    study = _resolve(settings, command)
+    if settings.sweep is None:
+        return study
+    own = {
+        t: float({**study.dataset.weights, **study.base.get("weights", {})}.get(t, 1.0)) for t in study.base["tasks"]
+    }
+    owners = {study.base["dataset"], *(e.name for e in study.entries)}
+    points = [(point, _resolve(at, command)) for point, at in variants(settings, own, owners)]
+    return replace(study, points=tuple(replace(at, point=point) for point, at in points))
+
+
+def _resolve(settings: Settings, command: str) -> ResolvedStudy:
+    """A study without its sweep."""
     from mtlbench.runs.assembly import dataset_class
     from mtlbench.training.weighting import make_weighting, weighting_class
 
@@ -196,12 +212,17 @@ def available(given: str) -> str:
 
 
 def runs(study: ResolvedStudy, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> list[Request]:
-    """One request a method and seed, seeds outermost; `chosen` holds each method's tuned settings."""
-    return [
-        request(study, e, seed, **(chosen or {}).get(e.name, {}))
-        for seed in study.settings.seeds
-        for e in study.entries
-    ]
+    """One request a method and seed, at each point of a sweep; seeds outermost. `chosen` holds what was tuned, by method.
+
+    Points may have runs in common (those of methods whose options are not swept): each is asked for once.
+    """
+    found: dict[tuple[str, str], Request] = {}
+    for seed in study.settings.seeds:
+        for at in study.points or (study,):
+            for e in at.entries:
+                asked = request(at, e, seed, **(chosen or {}).get(e.name, {}))
+                found.setdefault((asked.method, asked.config.model_dump_json()), asked)
+    return list(found.values())
 
 
 def request(
@@ -231,6 +252,7 @@ def request(
         force=settings.force,
         command=study.command,
         trial=trial,
+        point=study.point,
     )
 
 

@@ -79,6 +79,8 @@ STUDIES = {
         "--device",
         "cpu",
     ],
+    "sweep": ["--methods", "hard-sharing", "--dataset", "related", "--sweep", "related.relatedness=0,.5,1"],
+    "weights": ["--methods", "hard-sharing", "--dataset", "related", "--weights", "task2=3", "--sweep", "weights"],
     "compute": ["--methods", "nddr,mtan", *DATA, "--budget", "compute", "--steps", "17", "--precision", "bf16"],
 }
 

@@ -60,10 +60,10 @@ def test_a_run_that_did_not_finish_is_not_followed(tmp_path: Path) -> None:
     asked = requests(tmp_path, "adashare,random-policy")
     folder = runner.plan(asked[0]).folder
     with pytest.raises(ConfigError, match="the run of adashare to follow cannot be read"):
-        following.completed(asked[1], {("adashare", 0): folder})
+        following.completed(asked[1], {("adashare", 0, ""): folder})
     runner.abandon(asked[0], "killed")
     with pytest.raises(ConfigError, match="the run of adashare to follow is failed"):
-        following.completed(asked[1], {("adashare", 0): folder})
+        following.completed(asked[1], {("adashare", 0, ""): folder})
 
 
 def test_trials_follow_nobody(tmp_path: Path) -> None:
