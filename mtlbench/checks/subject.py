@@ -127,7 +127,7 @@ class Run(Generic[T]):
         """The method as it is deployed, in eval mode."""
         return self.method.eval()
 
-    def _log(self, step: int, phase: str, losses: Mapping[str, float]) -> None:
+    def _log(self, step: int, phase: str, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
         self.losses.append(dict(losses))
         try:
             self.logged.append(dict(self.method.log()))

@@ -98,13 +98,17 @@ class Start(Line):
 
 
 class Log(Line):
-    """Training losses (means since the last log line) and the method's own quantities."""
+    """Training losses (means since the last log line), the method's own quantities, and learning rates.
+
+    A rate is that of the last step of the turn that moves a group of parameters, by the group's prefix.
+    """
 
     kind: Literal["log"] = "log"
     step: int
     phase: str
     losses: dict[str, float | None]
     values: dict[str, float | None] = {}
+    rates: dict[str, float | None] = {}  # empty in older records
 
 
 class Eval(Line):

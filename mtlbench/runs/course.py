@@ -135,9 +135,11 @@ class Course:
             return ""
         return f"from step {self.trainer.state.step} on with {now} threads, not {was}: numbers may differ in the last digits"
 
-    def _log(self, step: int, phase: str, losses: Mapping[str, float]) -> None:
+    def _log(self, step: int, phase: str, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
         self.last_losses = dict(losses)
-        self.writer.write(records.Log(step=step, phase=phase, losses=dict(losses), values=dict(self.method.log())))
+        own = self.method.log()
+        line = records.Log(step=step, phase=phase, losses=dict(losses), values=dict(own), rates=dict(rates))
+        self.writer.write(line)
 
     def _validate(self, step: int, phase: str, purpose: str) -> float:
         split = "test" if purpose == "oracle" else "val"

@@ -20,7 +20,7 @@ from mtlbench.method import Method, Phase, Where
 from mtlbench.seeding import derive, seeded
 from mtlbench.tasks.losses import task_loss
 from mtlbench.training.compute import Account
-from mtlbench.training.optimisers import TurnOptimizer, thaw
+from mtlbench.training.optimisers import TurnOptimizer, rates, thaw
 from mtlbench.training.outputs import check_outputs
 from mtlbench.training.plan import Segment, make_plan
 from mtlbench.training.selection import Selected, judge, rules
@@ -37,7 +37,7 @@ LOGS = 100  # log lines a run
 class Hooks:
     """What the runner does for the loop: write a log line, evaluate (and return the score), save if it is time."""
 
-    log: Callable[[int, str, Mapping[str, float]], None]
+    log: Callable[[int, str, Mapping[str, float], Mapping[str, float]], None]  # step, phase, losses, learning rates
     validate: Callable[[int, str, str], float]  # step, phase, purpose
     save: Callable[[], None]
 
@@ -254,7 +254,8 @@ class Trainer:
 
     def _log(self, phase: str) -> None:
         self._look()
-        self.hooks.log(self.state.step, phase, {n: s / self.state.since for n, s in self.state.sums.items()})
+        losses = {n: s / self.state.since for n, s in self.state.sums.items()}
+        self.hooks.log(self.state.step, phase, losses, rates(self._optimizers))
         self.state.sums, self.state.since = {}, 0
 
     # --- selection ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -61,15 +62,19 @@ class TurnOptimizer:
         decay = own.weight_decay if own.weight_decay is not None else config.weight_decay
         heads = head_parameters(method)
         self._pace: list[tuple[float, str]] = []  # of each parameter group: times the rate, and its schedule
+        self._named: list[str] = []  # and what its rate is called in the record
         groups: list[dict[str, Any]] = []
         for group, names in self._members.items():
             wd = decay if group.weight_decay is None else group.weight_decay
             for some, pace in self._paced(names, group.lr, heads, turn, config):
                 groups.append({"params": [parameters[n] for n in some], "weight_decay": wd})
+                apart = len(some) < len(names) and heads.issuperset(some)
+                self._named.append(f"{group.prefix or 'all'}{' heads' if apart else ''}")
                 self._pace.append(pace)
         self.trains_heads = bool(self.moving & heads)
         if self.trains_heads and list(weighting.parameters()):
             groups.append({"params": list(weighting.parameters()), "weight_decay": 0.0})
+            self._named.append("weighting")
         betas = {"betas": config.betas} if config.betas and own.name is None and config.optimizer != "sgd" else {}
         self.torch = _make(own.name or config.optimizer, groups, self._lr, {**betas, **(own.options or {})})
 
@@ -98,11 +103,23 @@ class TurnOptimizer:
         for group, (rate, schedule) in zip(self.torch.param_groups, rates, strict=True):
             group["lr"] = rate * rate_factor(schedule, own, segment.turn_steps, self._warmup)
 
+    @property
+    def rates(self) -> dict[str, float]:
+        """The learning rates of the turn's last step, by prefix of its parameter groups ("all" where it has none)."""
+        return {name: group["lr"] for name, group in zip(self._named, self.torch.param_groups, strict=True)}
+
     def freeze_others(self, method: nn.Module, weighting: nn.Module) -> None:
         """Only this turn's parameters get gradients; a batch norm without one keeps its running statistics."""
         freeze(method, self.moving)
         for parameter in weighting.parameters():
             parameter.requires_grad_(self.trains_heads)
+
+
+def rates(optimizers: Sequence[TurnOptimizer]) -> dict[str, float]:
+    """The rates of all turns of a phase; a name that several of them have is followed by the turn's number."""
+    named = [(name, turn, rate) for turn, o in enumerate(optimizers, 1) for name, rate in o.rates.items()]
+    shared = {name for name, count in Counter(name for name, _, _ in named).items() if count > 1}
+    return {f"{name} (turn {turn})" if name in shared else name: rate for name, turn, rate in named}
 
 
 def moving(turn: Turn, method: nn.Module) -> set[str]:
