@@ -92,11 +92,14 @@ def _called(command: Any, given: list[str]) -> object:
         return complain(_usage(error))
 
 
+ALONE = {"--pretrained": "imagenet", "--tensorboard": ""}  # what these options mean without a value
+
+
 def _optional_value(arguments: Sequence[str]) -> list[str]:
-    """`--pretrained` alone means ImageNet's weights; typer knows no option whose value may be left out."""
+    """The command line with the values that were left out; typer knows no option whose value may be."""
     following = [*arguments[1:], "--"]
     return [
-        f"{a}=imagenet" if a == "--pretrained" and after.startswith("-") else a
+        f"{a}={ALONE[a]}" if a in ALONE and after.startswith("-") else a
         for a, after in zip(arguments, following, strict=True)
     ]
 

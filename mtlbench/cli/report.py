@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ PLAIN_WIDTH = 200  # characters of a table that no terminal limits
 
 
 def report(
+    context: typer.Context,
     results: Annotated[str, typer.Argument(metavar="RESULTS", help="A results folder.")] = "results",
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where tables and figures go; beside the records by default.")
@@ -27,24 +30,57 @@ def report(
     ] = None,
     max_macs: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 2x or 20G.")] = None,
     max_latency: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 50ms.")] = None,
+    tensorboard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[DIR]", help="Also curves for TensorBoard; in 'tensorboard' beside the tables by default."
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead of the table.")] = False,
 ) -> int:
     """Tables, figures and a page from records alone; with limits, also the best method within them."""
     from mtlbench.report.recommend import limits, recommend
 
     wanted = limits(max_params, max_macs, max_latency)
+    if tensorboard and _is_results(context, tensorboard):
+        results, tensorboard = tensorboard, ""
     results = path(results, "RESULTS")
     _folder(results, "records")
     where = results if out is None else path(out, "--out")
+    curves = None if tensorboard is None else _curves(tensorboard, where)
     if json_:
         from mtlbench.report import build
 
         print(as_json(of_report(build.write(Path(results), Path(where)))))
-        return 0
-    written = write_report(results, where)
-    if wanted:
-        print("\n" + recommend(written, max_params, max_macs, max_latency).text())
+    else:
+        written = write_report(results, where)
+        if wanted:
+            print("\n" + recommend(written, max_params, max_macs, max_latency).text())
+    if curves is not None:
+        said = _write_curves(results, curves, swept=not tensorboard)
+        print(said, file=sys.stderr if json_ else sys.stdout)
     return 0
+
+
+def _is_results(context: typer.Context, folder: str) -> bool:
+    """Whether the folder behind --tensorboard is the argument RESULTS: `mtlbench report --tensorboard results`."""
+    given = context.get_parameter_source("results")
+    return given is not None and given.name == "DEFAULT" and Path(path(folder, "--tensorboard"), "records").is_dir()
+
+
+def _curves(folder: str, out: str) -> Path:
+    """Where curves for TensorBoard go; refused before anything is written where that library is missing."""
+    from mtlbench.report.events import need
+
+    need()
+    return Path(path(folder, "--tensorboard")) if folder else Path(out) / "tensorboard"
+
+
+def _write_curves(results: str, folder: Path, swept: bool) -> str:
+    from mtlbench.report.events import write_events
+
+    count = len(write_events(Path(results), folder, swept))
+    return f"curves of {count} runs: tensorboard --logdir {shlex.quote(str(folder))}"
 
 
 def write_report(results: str, out: str) -> Report:
