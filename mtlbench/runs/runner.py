@@ -14,7 +14,7 @@ from mtlbench.runs.course import Course
 from mtlbench.runs.request import Outcome, Preview, Progress, Request
 from mtlbench.runs.signs import Signs
 
-__all__ = ["Outcome", "Preview", "Progress", "Request", "abandon", "execute", "plan"]
+__all__ = ["Outcome", "Preview", "Progress", "Request", "abandon", "execute", "folder_of", "plan", "standing"]
 
 
 def plan(request: Request) -> Preview:
@@ -24,11 +24,16 @@ def plan(request: Request) -> Preview:
     return Preview(parts.folder, records.status_of(parts.folder), phases, sum(p.steps for p in phases))
 
 
+def folder_of(request: Request) -> Path:
+    """Where a request's record lies, or will lie; builds no network."""
+    return Assembly(request).folder
+
+
 def standing(request: Request) -> Preview:
     """Folder, status and steps of a request, without its phases: builds no network where the budget counts all steps."""
     if request.config.budget != "total":
         return plan(request)
-    folder = Assembly(request).folder
+    folder = folder_of(request)
     return Preview(folder, records.status_of(folder), (), request.config.steps)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtlbench.errors import RecordError
+from mtlbench.runs.request import Outcome, Request
 from mtlbench.study import tuning
 from mtlbench.study.controls import controls, spent
 from mtlbench.study.display import Display, Silence
@@ -15,9 +16,6 @@ from mtlbench.study.following import in_order
 from mtlbench.study.launch import launch, share
 from mtlbench.study.settings import gather
 from mtlbench.study.study import ResolvedStudy, resolve, runs
-
-if TYPE_CHECKING:
-    from mtlbench.runs.request import Outcome, Request
 
 Show = Callable[[int], Display]
 """A display for so many runs."""

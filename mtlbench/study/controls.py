@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mtlbench import records
 from mtlbench.errors import RecordError
-
-if TYPE_CHECKING:
-    from mtlbench.runs.request import Request
-    from mtlbench.study.study import ResolvedStudy
+from mtlbench.runs.request import Request
+from mtlbench.study.study import ResolvedStudy
 
 
 @dataclass(frozen=True)

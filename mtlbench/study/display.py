@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import TaskID
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBars
+from rich.table import Column
 
-    from mtlbench.runs.runner import Outcome, Progress, Request
+from mtlbench.runs.request import Outcome, Progress, Request
 
 EVERY = 10.0  # seconds between two plain lines of a study
 NAME, BAR = 32, 16  # characters
@@ -130,12 +131,9 @@ class Bars:
     """A bar for the study and one for every run under way; a line stays for each that ended."""
 
     def __init__(self, total: int, console: Console | None = None) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.table import Column
-
         name = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=NAME))
         rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what a narrow terminal cuts: the others stay whole
-        self._bars = Progress(
+        self._bars = ProgressBars(
             name,
             BarColumn(bar_width=BAR, table_column=Column(no_wrap=True)),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),

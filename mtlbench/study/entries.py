@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtlbench import plugins
+from mtlbench.backbones import Backbone
 from mtlbench.errors import PluginError, unknown
+from mtlbench.method import Method
 from mtlbench.study.settings import Settings
 
 
@@ -46,8 +48,6 @@ def entry(spec: str) -> Entry:
         if not place or _is_missing(error.__cause__, place):
             raise
         return Entry(spec, attribute, None)
-    from mtlbench.method import Method
-
     name = plugins.checked(cls, Method, "method", spec).name
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
         raise PluginError(f"'{spec}' has the name {name!r} (allowed: a text of letters, digits and - _ . +)")
@@ -81,7 +81,5 @@ def _known_owners(settings: Settings, entries: Sequence[Entry], dataset: str) ->
 def check_backbone(name: str) -> None:
     """UnknownName for a backbone nobody registered, PluginError for what cannot be imported or makes no backbone."""
     found = plugins.load("backbones", name)
-    from mtlbench.backbones import Backbone  # torch, which the one that was loaded has brought along
-
     if not callable(found) or (isinstance(found, type) and not issubclass(found, Backbone)):
         raise PluginError(f"'{name}' is not a backbone (a function of (architecture, norm) that makes one is expected)")

@@ -10,19 +10,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mtlbench import records
+from mtlbench import plugins, records
 from mtlbench.config import parse
 from mtlbench.errors import ConfigError, MtlbenchError, RecordError
-
-if TYPE_CHECKING:
-    from mtlbench.runs.runner import Outcome, Request
+from mtlbench.runs.request import Outcome, Request
 
 ALIKE = ("dataset", "data", "tasks", "seed", "backbone", "width", "pretrained", "batch_size", "steps", "budget")
 """What a run found in the results folder has in common with the one that follows it."""
 
-Launch = Callable[["Sequence[Request]"], "Sequence[Outcome]"]
+Launch = Callable[[Sequence[Request]], Sequence[Outcome]]
 
 
 def in_order(requests: Sequence[Request], launch: Launch) -> list[Outcome]:
@@ -30,8 +28,6 @@ def in_order(requests: Sequence[Request], launch: Launch) -> list[Outcome]:
 
     One that cannot be completed has the outcome "failed" and its reason; the others go on.
     """
-    from mtlbench.runs.runner import Outcome
-
     leaders = {number: name for number, r in enumerate(requests) if (name := follows(r)) is not None}
     first = [number for number in range(len(requests)) if number not in leaders]
     done = dict(zip(first, launch([requests[n] for n in first]), strict=True))
@@ -48,13 +44,12 @@ def in_order(requests: Sequence[Request], launch: Launch) -> list[Outcome]:
 
 def follows(request: Request) -> str | None:
     """The method that a request waits for; a trial follows nobody, nor does a class that cannot be loaded."""
-    from mtlbench.runs.assembly import open_method
-
     if request.config.role == "tune":
         return None
     try:
-        kind = open_method(request.method)
-        return kind.follows(parse(kind.Options, dict(request.config.options), f"method '{kind.name}'"))
+        kind = plugins.load("methods", request.method)  # `entries` saw that it is one
+        leader: str | None = kind.follows(parse(kind.Options, dict(request.config.options), f"method '{kind.name}'"))
+        return leader
     except MtlbenchError:
         return None  # the run itself will say so
 
@@ -69,12 +64,10 @@ def completed(request: Request, folders: Mapping[tuple[str, int, str], Path] | N
 
     Raises ConfigError, in one line, where there is no such run or more than one.
     """
-    from mtlbench.runs.assembly import open_method
-
     leader = follows(request)
     if leader is None:
         return request
-    kind = open_method(request.method)
+    kind = plugins.load("methods", request.method)  # `entries` saw that it is one
     options = parse(kind.Options, dict(request.config.options), f"method '{kind.name}'")
     folder = (folders or {}).get((leader, *_place(request))) or _found(request, leader)
     whole = kind.completed(options, artefacts(folder, leader)).model_dump(mode="json")

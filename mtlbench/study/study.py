@@ -10,18 +10,22 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from mtlbench import plugins
+from mtlbench.backbones import Architecture, Build
+from mtlbench.backbones.build import pretrained_weights
 from mtlbench.config import RunConfig, parse
+from mtlbench.data.base import Dataset
 from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, PluginError, one_line, unknown
+from mtlbench.runs.assembly import dataset_class, open_dataset
+from mtlbench.runs.request import Request
 from mtlbench.study.entries import Entry, check_backbone, entries
 from mtlbench.study.settings import RUN_KEYS, Settings
 from mtlbench.study.sweep import variants
-
-if TYPE_CHECKING:
-    from mtlbench.data.base import Dataset
-    from mtlbench.runs.runner import Request
+from mtlbench.training.weighting import Weighting, make_weighting, weighting_class
 
 STEPS: Mapping[str, int] = {"quick": 300, "standard": 3000, "paper": 20000}
 """Steps under each preset where a data set names none of its own."""
@@ -58,9 +62,6 @@ def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
 
 def _resolve(settings: Settings, command: str) -> ResolvedStudy:
     """A study without its sweep."""
-    from mtlbench.runs.assembly import dataset_class
-    from mtlbench.training.weighting import make_weighting, weighting_class
-
     kind = dataset_class(settings.dataset)
     chosen = entries(settings, kind.name)
     if unwanted := set(settings.run) - set(RUN_KEYS):
@@ -102,8 +103,6 @@ def _before_data(
     settings: Settings, kind: type[Dataset], chosen: Sequence[Entry], preset: Mapping[str, Any], weights: str | None
 ) -> None:
     """Find what is wrong with the options before a data set is read or rendered, which may take minutes."""
-    from mtlbench.training.weighting import weighting_class
-
     tasks = settings.tasks or ("any",)
     values = {"steps": STEPS[settings.preset], **preset, **settings.run, "method": "any", "tasks": tasks}
     values.pop("data", None)
@@ -111,8 +110,6 @@ def _before_data(
     check_backbone(shared.backbone)
     weighting_class(shared.weighting)
     if weights is not None:
-        from mtlbench.backbones.build import pretrained_weights
-
         pretrained_weights(shared.backbone, weights)
     for e in chosen:
         if e.cls is not None and e.name in settings.set:
@@ -129,16 +126,12 @@ def _weights(base: Mapping[str, Any], preset: Mapping[str, float], given: Mappin
 
 def _make_backbone(config: RunConfig, dataset: Dataset) -> None:
     """Of a family of networks: whether there is such a one for these inputs, and of this width."""
-    from mtlbench.backbones import Architecture, Build
-
     architecture = Architecture(config.backbone, tuple(dataset.shape), config.width)
     Build(architecture, plugins.load("backbones", config.backbone), 0, tuple(dataset.streams)).backbone()
 
 
 def _check_weights(config: RunConfig, weighting: str) -> None:
     """Weights are of tasks that are trained, not all 0, and for a weighting that takes them."""
-    from mtlbench.training.weighting import Weighting, weighting_class
-
     if unwanted := set(config.weights) - set(config.tasks):
         raise unknown("task in --weights", min(unwanted), config.tasks)
     if config.weights and config.weighting != "fixed":
@@ -153,8 +146,6 @@ def _check_weights(config: RunConfig, weighting: str) -> None:
 
 
 def _open(settings: Settings, data: Mapping[str, Any]) -> Dataset:
-    from mtlbench.runs.assembly import open_dataset
-
     try:
         return open_dataset(settings.dataset, data, settings.data_dir, settings.tasks)
     except MtlbenchError:
@@ -177,8 +168,6 @@ def _given(kind: type[Dataset], settings: Settings) -> dict[str, Any]:
 
 def open_for(settings: Settings) -> Dataset:
     """The data set of the settings with the options they set, without any preset."""
-    from mtlbench.runs.assembly import dataset_class
-
     kind = dataset_class(settings.dataset)
     return _open(settings, parse(kind.Options, _given(kind, settings), f"data set {kind.name}").model_dump(mode="json"))
 
@@ -201,8 +190,6 @@ def _pretrained(given: str | None) -> tuple[str | None, str | None]:
 
 def available(given: str) -> str:
     """The device that `given` means on this machine (auto: CUDA where there is any); ConfigError where it is not there."""
-    import torch
-
     kind, _, index = given.partition(":")
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and there <= int(index or 0):
@@ -234,8 +221,6 @@ def request(
     **changes: Any,
 ) -> Request:
     """One run: the study's base, the method's options under the preset, what the user set, then `changes`."""
-    from mtlbench.runs.runner import Request
-
     wanted = {**method_options(study, e), **(options or {})}
     values = {**study.base, **changes, "method": e.name, "options": wanted, "seed": seed}
     config = parse(RunConfig, values, f"method {e.name}")

@@ -13,16 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtlbench import records
 from mtlbench.config import RunConfig
 from mtlbench.errors import RecordError
-
-if TYPE_CHECKING:
-    from mtlbench.runs.request import Outcome, Request
-    from mtlbench.study.entries import Entry
-    from mtlbench.study.study import ResolvedStudy
+from mtlbench.runs import runner
+from mtlbench.runs.request import Outcome, Request
+from mtlbench.study.entries import Entry
+from mtlbench.study.study import ResolvedStudy, request
 
 LR = (0.2, 5.0)  # factors on the study's learning rate, log-uniformly
 WEIGHT_DECAY = (0.1, 10.0)  # factors on its weight decay
@@ -48,8 +47,6 @@ class Choice:
 
 def trials(study: ResolvedStudy) -> list[Request]:
     """Every method's trials, method by method, trial by trial, seed by seed."""
-    from mtlbench.study.study import request
-
     settings = study.settings
     same: dict[str, Any] = {"role": "tune", "data": _data(study)}
     if settings.tune_steps is not None:
@@ -107,7 +104,7 @@ def sobol(dimensions: int, index: int) -> tuple[float, ...]:
 
     Of more dimensions the first coordinates are the same. scipy's `qmc`; the 0th point, the origin, is not used.
     """
-    from scipy.stats import qmc
+    from scipy.stats import qmc  # half a second, which only tuning costs
 
     sequence = qmc.Sobol(dimensions, scramble=False)
     sequence.fast_forward(index)
@@ -160,15 +157,13 @@ def _score(outcomes: Sequence[Outcome]) -> tuple[float, float]:
 
 def chosen_so_far(study: ResolvedStudy) -> dict[str, Choice]:
     """What `choose` gives once every trial is finished; {} before."""
-    from mtlbench.runs import runner
-
     outcomes = []
-    for request in trials(study):
-        folder = runner.standing(request).folder
+    for asked in trials(study):
+        folder = runner.folder_of(asked)
         found = recorded(folder)
         if found is None:
             return {}
-        outcomes.append(runner.Outcome(folder, "finished", score=found[0], error=found[1], skipped=True))
+        outcomes.append(Outcome(folder, "finished", score=found[0], error=found[1], skipped=True))
     return choose(study, outcomes)
 
 

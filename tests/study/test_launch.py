@@ -140,7 +140,7 @@ def test_a_killed_worker_is_a_failed_run_and_the_others_finish(tmp_path, monkeyp
 
 def test_what_is_done_needs_no_process(tmp_path, monkeypatch):
     wanted = requests(tmp_path, seeds="0,1")
-    monkeypatch.setattr(launch, "_Worker", None)
+    monkeypatch.setattr(launch, "Worker", None)
     monkeypatch.setattr(records, "status_of", lambda folder: "finished")
     done = launch.launch(wanted, 2, 1, Heard(), lambda request, progress: Outcome(tmp_path, "finished", skipped=True))
     assert [(o.status, o.skipped) for o in done] == [("finished", True)] * 2
