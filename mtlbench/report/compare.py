@@ -40,8 +40,9 @@ class Change:
     unit: str = ""
 
     def worse(self, tolerance: float) -> bool:
-        """Whether it became worse: by the corrected test, or beyond the tolerance where one seed allows no test."""
-        if self.test.difference.n >= 2:
+        """Whether it became worse: by the corrected test, or beyond the tolerance where one seed, or seeds that all
+        changed by the same, allow no test."""
+        if self.test.difference.n >= 2 and not self.test.difference.spreadless:
             return self.test.difference.mean < 0 and self.test.corrected < ALPHA
         return self.relative < -tolerance
 

@@ -60,6 +60,15 @@ def test_identical_pairs_differ_by_nothing() -> None:
     assert (found.difference.mean, found.p, found.real) == (0.0, 1.0, False)
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_equal_differences_have_the_sign_tests_p(seeds: int) -> None:
+    """They have no spread for a t test; .1 + .2 is not quite .3, which is no spread either."""
+    values = [0.1 * k for k in range(seeds)]
+    found = ours.paired([v + 0.2 for v in values], values)
+    assert found.p == pytest.approx(stats.binomtest(0, seeds).pvalue)
+    assert ours.paired([v + 0.2 for v in values], values, least=0.1).difference.sd == 0.1
+
+
 def test_pairs_with_a_missing_half_are_left_out() -> None:
     assert ours.paired([1.0, math.nan, 3.0], [0.0, 1.0, 1.0]).difference.n == 2
     assert math.isnan(ours.paired([1.0], [0.0]).p)

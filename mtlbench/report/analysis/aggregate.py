@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from mtlbench.records import MetricInfo, Metrics, TaskInfo
 from mtlbench.report.analysis import statistics
 from mtlbench.report.analysis.latency import side_by_side
+from mtlbench.report.analysis.resolution import least_spread, least_step
 from mtlbench.report.analysis.statistics import Paired, Span, Summary
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import Row, Study
@@ -89,6 +90,7 @@ class Aggregate:
     lines: list[Line]
     constant: dict[Key, Series]
     kept_out: dict[Key, str]
+    least: dict[Key, float] = field(default_factory=dict)  # the spread of differences that is rounding alone
     pairs: dict[tuple[str, str], Paired] = field(default_factory=dict)  # all pairs of labels, on the headline
     claims: list[Claim] = field(default_factory=list)
     timed: str = ""  # where latencies were measured side by side
@@ -136,6 +138,7 @@ def aggregate(study: Study) -> Aggregate:
     constant = _values(study, _constants(study), lambda run: run.constant)
     result = Aggregate(study, lines, constant, {})
     _relate(result)
+    result.least = _least(result)
     latencies, result.timed, result.untimed = side_by_side(study)
     for line in lines:
         if line.label in latencies:
@@ -250,9 +253,29 @@ def improvement(metric: MetricInfo | None, a: Series, b: Series) -> tuple[list[f
     return [sign * a[s] for s in common], [sign * b[s] for s in common]
 
 
-def paired(metric: MetricInfo | None, a: Series, b: Series) -> Paired:
-    """a against b, paired by seed; positive is better for a."""
-    return statistics.paired(*improvement(metric, a, b))
+def paired(metric: MetricInfo | None, a: Series, b: Series, least: float = 0.0) -> Paired:
+    """a against b, paired by seed; positive is better for a. `least` is the spread below which none is believed."""
+    return statistics.paired(*improvement(metric, a, b), least)
+
+
+def compared(result: Aggregate, a: Line, b: Line, key: Key, metric: MetricInfo | None = None) -> Paired:
+    """Two rows of a study on one figure, paired by seed; positive is better for a."""
+    return paired(metric, a.series(key), b.series(key), result.least.get(key, 0.0))
+
+
+def _least(result: Aggregate) -> dict[Key, float]:
+    """The least spread of differences that is believed, of every metric and of what methods are compared by."""
+    steps = {key: least_step(x.values[key] for x in result.lines) for key in result.constant}
+    found = {key: least_spread([step]) for key, step in steps.items()}
+    skills = [least_step(x.skill.get(t.name, {}) for x in result.lines) for t in result.study.tasks]
+    found[SCORE] = least_spread(skills)
+    if single := result.line("independent"):
+        keys = [(t.name, m.name) for t in result.study.tasks if (m := primary(t))]
+        used = [key for key in keys if key not in result.kept_out]
+        relative_ = {key: 100 * steps[key] / abs(mean(single.values[key]).mean) for key in used}
+        found[DELTA_PRIMARY] = least_spread(relative_.values())
+        found |= {(task, "Δ"): least_spread([step]) for (task, _), step in relative_.items()}
+    return found
 
 
 def spent(run: ReportedRun) -> dict[str, float | None]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtlbench.records import MetricInfo, TaskInfo
 from mtlbench.report.analysis import statistics
-from mtlbench.report.analysis.aggregate import Aggregate, Claim, Key, Line, mean, paired, primary
+from mtlbench.report.analysis.aggregate import Aggregate, Claim, Line, compared, mean, primary
 from mtlbench.report.analysis.statistics import ALPHA, Paired
 
 ALL_PAIRS = 10  # seeds from which every pair is compared
@@ -29,14 +28,14 @@ def compare(result: Aggregate) -> None:
     result.claims = _corrected([_gain(result, x, gains) for x in others if x.label in gains], tasks)
     _families(result, others, gains, tasks)
     if len(result.study.seeds) >= ALL_PAIRS:
-        result.pairs = _all_pairs(result.headline, [x for x in lines if x.series(result.headline)])
+        result.pairs = _all_pairs(result, [x for x in lines if x.series(result.headline)])
 
 
 def _plain(result: Aggregate, others: Sequence[Line]) -> dict[str, Paired]:
     """Each method against hard sharing on the headline, by label."""
     shared = result.line("shared")
     assert shared is not None or not others
-    found = {x.label: paired(None, x.series(result.headline), shared.series(result.headline)) for x in others if shared}
+    found = {x.label: compared(result, x, shared, result.headline) for x in others if shared}
     return {label: test for label, test in found.items() if test.difference.n}
 
 
@@ -60,7 +59,7 @@ def _gain(result: Aggregate, line: Line, gains: dict[str, Paired]) -> Claim:
     """A method differs from hard sharing if it does from every one that was trained: the largest p of them (one claim)."""
     tests = [gains[line.label]]
     for kind, control in controls(result, line).items():
-        test = paired(None, line.series(result.headline), control.series(result.headline))
+        test = compared(result, line, control, result.headline)
         line.controlled[kind] = test
         tests.append(test)
     least = max(tests, key=lambda t: t.p if t.p == t.p else 2.0)
@@ -76,7 +75,8 @@ def _harms(result: Aggregate, lines: Sequence[Line]) -> list[Claim]:
     found = []
     for line in lines:
         for task in result.study.tasks:
-            change = mean(line.delta_primary.get(task.name, {}))
+            least = result.least.get((task.name, "Δ"), 0.0)
+            change = statistics.summarise([*line.delta_primary.get(task.name, {}).values()], least)
             if line is not single and change.n >= 2:
                 p = statistics.p_value(change)
                 found.append(Claim("harm", line, task, Paired(change, p, p)))
@@ -97,7 +97,7 @@ def _bests(result: Aggregate, lines: Sequence[Line]) -> list[Claim]:
         top = max(with_figure, key=lambda x: (sign * mean(x.values[key]).mean, x.label))
         if top not in lines or not mean(top.skill.get(task.name, {})).low > 0:
             continue  # a control is no answer, and at the level of the constant predictor nothing is best
-        tests = [paired(metric, top.values[key], x.values[key]) for x in with_figure if x is not top]
+        tests = [compared(result, top, x, key, metric) for x in with_figure if x is not top]
         found.append(Claim("best", top, task, max(tests, key=lambda t: t.p if t.p == t.p else 2.0)))
     return found
 
@@ -134,21 +134,21 @@ def _families(result: Aggregate, others: Sequence[Line], gains: dict[str, Paired
                 line.against[result.headline] = within
     shared = result.line("shared")
     if shared is not None:
-        _tasks(others, shared, [(t, m) for t in result.study.tasks if (m := primary(t))])
+        _tasks(result, others, shared)
 
 
-def _tasks(others: Sequence[Line], shared: Line, tasks: Sequence[tuple[TaskInfo, MetricInfo]]) -> None:
-    keys: list[tuple[Key, MetricInfo]] = [((t.name, m.name), m) for t, m in tasks]
-    found = [(x, key, paired(m, x.series(key), shared.series(key))) for key, m in keys for x in others]
+def _tasks(result: Aggregate, others: Sequence[Line], shared: Line) -> None:
+    keys = [((t.name, m.name), m) for t in result.study.tasks if (m := primary(t))]
+    found = [(x, key, compared(result, x, shared, key, m)) for key, m in keys for x in others]
     tested = sum(t.p == t.p for _, _, t in found)
     for (line, key, test), p in zip(found, statistics.holm([t.p for _, _, t in found]), strict=True):
         if test.difference.n:
             line.against[key] = test.within(p, ALPHA / max(tested, 1))
 
 
-def _all_pairs(key: Key, lines: Sequence[Line]) -> dict[tuple[str, str], Paired]:
+def _all_pairs(result: Aggregate, lines: Sequence[Line]) -> dict[tuple[str, str], Paired]:
     keys = [(a, b) for i, a in enumerate(lines) for b in lines[i + 1 :]]
-    tests = [paired(None, a.series(key), b.series(key)) for a, b in keys]
+    tests = [compared(result, a, b, result.headline) for a, b in keys]
     fixed = statistics.holm([t.p for t in tests])
     level = ALPHA / max(sum(t.p == t.p for t in tests), 1)
     return {(a.label, b.label): t.within(p, level) for (a, b), t, p in zip(keys, tests, fixed, strict=True)}

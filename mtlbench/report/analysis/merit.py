@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mtlbench.report.analysis import statistics
-from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Line, Series, mean, paired
+from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Line, Series, compared, mean
 from mtlbench.report.analysis.statistics import ALPHA, Summary
 from mtlbench.report.text import number, si
 
@@ -34,7 +34,7 @@ def _rivals(result: Aggregate) -> int:
 def apart(result: Aggregate, best: Line, other: Line) -> bool:
     """Whether the best is told apart from another, corrected for all those it could be compared with (Bonferroni)."""
     others = max(_rivals(result) - 1, 1)
-    difference = paired(None, worth(result, best), worth(result, other)).difference
+    difference = compared(result, best, other, result.headline).difference
     return statistics.widened(difference, ALPHA / others).low > 0
 
 
@@ -48,7 +48,7 @@ def over_shared(result: Aggregate, line: Line) -> Summary:
     shared = result.line("shared")
     if shared is None or shared is line:
         return statistics.EMPTY
-    difference = paired(None, worth(result, line), worth(result, shared)).difference
+    difference = compared(result, line, shared, result.headline).difference
     return statistics.widened(difference, ALPHA / max(_rivals(result) - 1, 1))
 
 

@@ -17,6 +17,7 @@ from scipy import special
 ALPHA = 0.05
 POWER = 0.8
 NAN = math.nan
+SAME = 1e-9  # a spread below this share of the mean is rounding
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +37,11 @@ class Summary:
         """Half the interval's width."""
         return (self.high - self.low) / 2
 
+    @property
+    def spreadless(self) -> bool:
+        """Whether two values or more are all the same, but for rounding."""
+        return self.sd <= SAME * abs(self.mean)
+
 
 EMPTY = Summary(0, NAN)
 
@@ -50,8 +56,8 @@ class Span:
     sd: float
 
 
-def summarise(values: Sequence[float] | Floats) -> Summary:
-    """Mean, sample deviation (n - 1) and t interval of the finite values."""
+def summarise(values: Sequence[float] | Floats, least: float = 0.0) -> Summary:
+    """Mean, sample deviation (n - 1) and t interval of the finite values; a deviation below `least` is taken for that."""
     data = np.asarray(values, dtype=np.float64)
     data = data[np.isfinite(data)]
     n = len(data)
@@ -61,6 +67,7 @@ def summarise(values: Sequence[float] | Floats) -> Summary:
         return Summary(1, float(data[0]))
     same = bool((data == data[0]).all())  # the mean of equal values may differ from them in its last bit
     mean, sd = (float(data[0]), 0.0) if same else (float(data.mean()), float(data.std(ddof=1)))
+    sd = max(sd, least)
     half = t_quantile(n - 1) * sd / math.sqrt(n)
     return Summary(n, mean, sd, mean - half, mean + half)
 
@@ -95,9 +102,12 @@ class Paired:
         return Paired(difference, self.p, corrected, detectable(difference.sd, difference.n, level))
 
 
-def paired(a: Sequence[float] | Floats, b: Sequence[float] | Floats) -> Paired:
-    """The paired t test of a against b; pairs with a missing value are left out; no p value below two pairs."""
-    difference = summarise(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64))
+def paired(a: Sequence[float] | Floats, b: Sequence[float] | Floats, least: float = 0.0) -> Paired:
+    """The paired t test of a against b; pairs with a missing value are left out; no p value below two pairs.
+
+    A spread of the differences below `least` is taken for that (`resolution.py`).
+    """
+    difference = summarise(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64), least)
     if difference.n < 2:
         return Paired(difference)
     p = p_value(difference)
@@ -105,9 +115,12 @@ def paired(a: Sequence[float] | Floats, b: Sequence[float] | Floats) -> Paired:
 
 
 def p_value(difference: Summary) -> float:
-    """Two-sided p of "the mean is 0"; identical pairs give 1."""
-    if difference.sd == 0:
-        return 1.0 if difference.mean == 0 else 0.0
+    """Two-sided p of "the mean is 0"; identical pairs give 1.
+
+    Differences that are all the same have no spread that a t test could believe: the sign test's p, 2 / 2^n.
+    """
+    if difference.spreadless:
+        return 1.0 if difference.mean == 0 else 2.0 ** (1 - difference.n)
     t = abs(difference.mean) / (difference.sd / math.sqrt(difference.n))
     return float(2 * special.stdtr(difference.n - 1, -t))
 

@@ -53,7 +53,7 @@ def accuracy(result: Aggregate) -> Table:
     keys += [DELTA_PRIMARY, SCORE, DELTA]
     rows = [(label(line), [Cell(mean(_series(line, key))) for key in keys]) for line in result.lines]
     for index, (key, column) in enumerate(zip(keys, columns, strict=True)):
-        _mark(result, [cells[index] for _, cells in rows], [_series(x, key) for x in result.lines], column)
+        _mark(result, [cells[index] for _, cells in rows], [_series(x, key) for x in result.lines], column, key)
     if any(result.constant.values()):
         cells = [Cell(mean(result.constant.get(key, {}))) for key in keys]
         rows.insert(0, ("constant predictor", cells))
@@ -64,7 +64,7 @@ def _series(line: Line, key: Key) -> Series:
     return line.delta_primary.get(key[0], {}) if key[1] == "Δ" else line.series(key)
 
 
-def _mark(result: Aggregate, cells: list[Cell], series: list[Series], column: Column) -> None:
+def _mark(result: Aggregate, cells: list[Cell], series: list[Series], column: Column, key: Key) -> None:
     """Mark best and second best among the study's methods, and what cannot be told from the best (paired by seed)."""
     sign = 1.0 if column.higher else -1.0
     turned = [{seed: sign * value for seed, value in s.items()} for s in series]
@@ -77,7 +77,7 @@ def _mark(result: Aggregate, cells: list[Cell], series: list[Series], column: Co
     for i, value in ranked.items():
         cells[i].mark = {values[0]: BEST, values[1]: SECOND if len(values) > 2 else ""}.get(value, "")
         if value != values[0]:
-            gap = widened(paired(None, turned[best], turned[i]).difference, level)
+            gap = widened(paired(None, turned[best], turned[i], result.least.get(key, 0.0)).difference, level)
             cells[i].tied = gap.n >= 2 and gap.low <= 0
 
 
