@@ -75,7 +75,7 @@ def _row(s: State) -> tuple[str, ...]:
     step = f"{s.step}/{s.steps}" if s.steps else ""
     rate = f"{s.rate:.3g}" if s.rate else ""
     left = clock(s.left) if s.left is not None else ""
-    score = f", validation skill {s.score:.3f}" if s.score is not None else ""
+    score = f", validation score {s.score:.3f}" if s.score is not None else ""
     reason = f": {s.reason}" if s.reason else ""
     phase = f" ({s.phase})" if s.phase else ""
     seed = "" if s.seed is None else str(s.seed)

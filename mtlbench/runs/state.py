@@ -27,7 +27,7 @@ class State:
     rate: float | None = None  # steps a second
     host: str = ""
     reason: str = ""
-    score: float | None = None  # of what is deployed, on validation
+    score: float | None = None  # of what is deployed, on validation: what selection and tuning go by
 
     @property
     def left(self) -> float | None:
@@ -61,5 +61,5 @@ def state(folder: Path) -> State:
         )
     reason = end.reason if end is not None else ""
     return State(
-        folder, run.status, *who, "", end.step if end else last, steps, rate, "", reason, final.score if final else None
+        folder, run.status, *who, "", end.step if end else last, steps, rate, "", reason, final.gain if final else None
     )

@@ -51,7 +51,7 @@ def state(progress: Progress) -> str:
 def verdict(outcome: Outcome) -> str:
     """How a run ended, in a few words."""
     seconds = f" in {clock(outcome.seconds)}" if outcome.seconds else ""
-    score = "" if outcome.score is None else f", validation skill {outcome.score:.3f}"
+    score = "" if outcome.score is None else f", validation score {outcome.score:.3f}"
     reason = f": {outcome.reason}" if outcome.reason else ""
     before = "skipped: " if outcome.skipped and outcome.status != "busy" else ""
     return f"{before}{outcome.status}{seconds}{score}{reason}"

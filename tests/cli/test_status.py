@@ -54,7 +54,8 @@ def test_every_run_is_told_with_step_speed_time_left_and_end(capsys, results):
     assert code == 0
     rows = [" ".join(line.split()) for line in out.splitlines()[2:]]
     assert rows[0].startswith("hard-sharing discs 0 study 2/2 ")
-    assert ", validation skill " in rows[0]
+    done = records.read_run(results / "records/done")
+    assert f", validation score {done.final('val').gain:.3f}" in rows[0]  # what selection and tuning go by
     assert rows[1] == "hard-sharing discs 0 study 1/2 0.25 failed: no more memory"
     assert rows[2] == "hard-sharing discs 0 study 2/2 unfinished"
     assert rows[3] == f"hard-sharing discs 0 study 25/100 0.5 2:30 min {platform.node()} running (train)"

@@ -222,7 +222,7 @@ def test_a_line_comes_every_ten_seconds_and_at_the_end(tmp_path, monkeypatch, ca
     assert capsys.readouterr().out.splitlines() == [
         "[2/3] hard-sharing seed 0: step 20/100, train, 2.5 steps/s, disc 0.5, 40 s left",
         "[2/3] hard-sharing seed 0: step 40/100, train, 2.5 steps/s, disc 0.5, 30 s left",
-        "[2/3] hard-sharing seed 0: finished in 3:07 min, validation skill 0.250",
+        "[2/3] hard-sharing seed 0: finished in 3:07 min, validation score 0.250",
     ]
 
 
