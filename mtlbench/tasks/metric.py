@@ -66,16 +66,18 @@ def log_gain(metric: Directed, value: float, constant: float) -> float:
     """The log of the relative gain over the constant predictor: differences of it are relative gains, as Delta's are.
 
     ln(value / constant) where more is better, ln(e_constant / e) of the errors (distances to a perfect answer) where less
-    is. A hundredth of a perfect value, or of the constant's error, is added to both, so that neither 0 is infinitely far.
-    NaN as for `skill`.
+    is, or where a perfect answer is 0 or less and values are no shares of it (a log-likelihood). A hundredth of a perfect
+    value, or of the constant's error, is added to both, so that neither 0 is infinitely far; what is better than perfect
+    counts as perfect. NaN as for `skill`.
     """
     best = perfect(metric)
     room = best - constant if metric.higher else constant - best
     if not room > 0.0:
         return math.nan
-    if metric.higher:
+    if metric.higher and best > 0.0:
         return math.log((max(value, 0.0) + best / 100) / (max(constant, 0.0) + best / 100))
-    return math.log(1.01 * room / (value - best + room / 100))
+    error = best - value if metric.higher else value - best
+    return math.log(1.01 * room / (max(error, 0.0) + room / 100))
 
 
 def figures(metrics: Iterable[Metric], sums: Sums) -> dict[str, float]:

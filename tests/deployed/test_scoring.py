@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,13 @@ def test_the_constant_predictor_scores_0_and_no_figure_is_infinite():
     assert log_gain(MIOU, 0.0, 5.0) == pytest.approx(-math.log(6))
     assert log_gain(ERROR, 0.0, 0.4) == pytest.approx(math.log(101))
     assert math.isnan(log_gain(ERROR, 0.1, 0.0)) and math.isnan(log_gain(MIOU, 99.0, 100.0))
+
+
+def test_figures_below_zero_and_better_than_perfect_have_a_score():
+    likelihood = replace(ERROR, name="log_likelihood", higher=True, best=0.0)
+    assert log_gain(likelihood, -1.0, -2.0) == pytest.approx(log_gain(ERROR, 1.0, 2.0))
+    assert log_gain(replace(ERROR, name="nll"), -0.5, 1.2) == pytest.approx(math.log(101))  # perfect is 0 by default
+    assert log_gain(replace(MIOU, name="r2", best=1.0), -0.3, 0.0) == 0
 
 
 def drawn(random, images=400):
