@@ -7,29 +7,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]
-from typer.core import TyperGroup
 
 import mtlbench
 from mtlbench.cli import check, completion, config, cost, latency, listing, network, report, run, show, status
+from mtlbench.cli.commands import Command, Commands
 from mtlbench.cli.guard import complain, guarded
 from mtlbench.errors import one_line, unknown
 from mtlbench.given import whole
-
-
-class Commands(TyperGroup):
-    """A group of commands that names the nearest one to a misspelled one."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command `args` begin with; UnknownName where there is none."""
-        if args[0] not in self.commands and not args[0].startswith("-"):
-            raise unknown("command", args[0], self.commands)
-        return super().resolve_command(ctx, args)
-
 
 app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=False)
 data = typer.Typer(cls=Commands, help="Look at data sets on disk.")
@@ -51,21 +40,25 @@ def root(
     """Every way to share a network between tasks, under one protocol, measured on what would be deployed."""
 
 
-app.command()(run.run)
-app.command()(report.report)
-app.command()(report.compare)
-app.command("list")(listing.list_)
-app.command()(show.show)
-app.command()(config.config)
-app.command()(completion.completion)
-app.command()(status.status)
-app.command()(status.clean)
-app.command()(check.check)
-data.command("check")(check.data_check)
-app.command()(cost.cost)
-app.command()(latency.latency)
-app.command()(network.export)
-app.command()(network.predict)
+COMMANDS: Mapping[str, Callable[..., object]] = {
+    "run": run.run,
+    "report": report.report,
+    "compare": report.compare,
+    "list": listing.list_,
+    "show": show.show,
+    "config": config.config,
+    "completion": completion.completion,
+    "status": status.status,
+    "clean": status.clean,
+    "check": check.check,
+    "cost": cost.cost,
+    "latency": latency.latency,
+    "export": network.export,
+    "predict": network.predict,
+}
+for _name, _function in COMMANDS.items():
+    app.command(_name, cls=Command)(_function)
+data.command("check", cls=Command)(check.data_check)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,15 +42,16 @@ def cost(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="X.Y=V", help="method.option=value; many times.")
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="quick, standard or paper.")] = "quick",
+    preset: Annotated[str, typer.Option(metavar="PRESET", help="quick, standard or paper.")] = "quick",
     latency: Annotated[bool, typer.Option("--latency/--no-latency", help="Measure the time of a pass.")] = True,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Threads of a pass.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Parameters, multiply-adds, latency and memory of every method's deployed network.
 
-    `ratio` is the backbone over hard sharing's, `own passes` the multiply-adds of the backbone with every task in a
-    pass of its own, `ms` and `MiB` are for one input and all tasks.
+    ratio: the backbone over hard sharing's. own passes: multiply-adds of the backbone with each task in its own pass.
+
+    ms and MiB: for one input and all tasks.
     """
     import torch
 

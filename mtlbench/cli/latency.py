@@ -22,7 +22,7 @@ WIDE = 0.2  # of the median: the report shows no latency whose quartiles are fur
 def latency(
     results: Annotated[str, typer.Argument(metavar="RESULTS", help="A results folder.")] = "results",
     threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of a pass.")] = 1,
-    device: Annotated[str, typer.Option(metavar="KIND", help="cpu, cuda or cuda:1.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda or cuda:1.")] = "cpu",
     plugin: Plugins = None,
 ) -> int:
     """Time every deployed network side by side, in turns, and keep the medians and quartiles in the records.

@@ -57,7 +57,7 @@ def _whole(file: Path) -> Iterator[Path]:
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder under results/records.")],
-    format_: Annotated[str, typer.Option("--format", metavar="NAME", help="torch or onnx.")] = "torch",
+    format_: Annotated[str, typer.Option("--format", metavar="FORMAT", help="torch or onnx.")] = "torch",
     plugin: Plugins = None,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="The file to write; named after the run by default.")

@@ -26,10 +26,12 @@ def report(
         str | None, typer.Option(metavar="DIR", help="Where tables and figures go; beside the records by default.")
     ] = None,
     max_params: Annotated[
-        str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 1.5x or 20M.")
+        str | None, typer.Option(metavar="LIMIT", help="Name the best method within such as 1.5x or 20M parameters.")
     ] = None,
-    max_macs: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 2x or 20G.")] = None,
-    max_latency: Annotated[str | None, typer.Option(metavar="LIMIT", help="Recommend within such as 50ms.")] = None,
+    max_macs: Annotated[
+        str | None, typer.Option(metavar="LIMIT", help="Within such as 2x or 20G multiply-adds.")
+    ] = None,
+    max_latency: Annotated[str | None, typer.Option(metavar="LIMIT", help="Within such as 50ms a pass.")] = None,
     tensorboard: Annotated[
         str | None,
         typer.Option(

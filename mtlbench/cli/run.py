@@ -26,22 +26,24 @@ Text = str | None  # numbers too: what is wrong with one is then said in one pla
 def run(
     context: typer.Context,
     methods: Annotated[
-        Text, typer.Option(metavar="A,B", help="all, or names and file.py:Class, separated by commas.")
+        Text, typer.Option(metavar="A,B", help="all (the default), or names and file.py:Class, separated by commas.")
     ] = None,
-    dataset: Annotated[Text, typer.Option(metavar="NAME", help="A data set's name, or file.py:Class.")] = None,
+    dataset: Annotated[
+        Text, typer.Option(metavar="NAME", help="A data set's name, or file.py:Class; scenes by default.")
+    ] = None,
     data_dir: Annotated[Text, typer.Option(metavar="DIR", help="Where the data set lies on disk.")] = None,
     tasks: Annotated[Text, typer.Option(metavar="A,B", help="Some of its tasks, separated by commas.")] = None,
     image_size: Annotated[Text, typer.Option(metavar="SIZE", help="Images' shorter side, or HEIGHTxWIDTH.")] = None,
     backbone: Annotated[Text, typer.Option(metavar="NAME", help="The network every method shares parts of.")] = None,
     width: Annotated[Text, typer.Option(metavar="W", help="Times the backbone's channels.")] = None,
-    preset: Annotated[Text, typer.Option(metavar="NAME", help="quick, standard or paper.")] = None,
-    seeds: Annotated[Text, typer.Option(metavar="S,S", help="Such as 0,1,2 or 0-4.")] = None,
+    preset: Annotated[Text, typer.Option(metavar="PRESET", help="quick (the default), standard or paper.")] = None,
+    seeds: Annotated[Text, typer.Option(metavar="S,S", help="Such as 0,1,2 or 0-4; 0 by default.")] = None,
     steps: Annotated[Text, typer.Option(metavar="N", help="Training steps of a run.")] = None,
     batch_size: Annotated[Text, typer.Option(metavar="N", help="Images a step.")] = None,
     budget: Annotated[
         Text,
         typer.Option(
-            metavar="KIND", help="What --steps counts: total (all phases), final (the last), compute (FLOPs)."
+            metavar="BUDGET", help="What --steps counts: total (all phases), final (the last), compute (FLOPs)."
         ),
     ] = None,
     sweep: Annotated[
@@ -58,7 +60,7 @@ def run(
     weighting: Annotated[
         Text,
         typer.Option(
-            metavar="NAME", help="How tasks are weighted: a name (`mtlbench list weightings`) or file.py:Class."
+            metavar="NAME", help="How tasks are weighted: a name of mtlbench list weightings, or file.py:Class."
         ),
     ] = None,
     weights: Annotated[
@@ -71,7 +73,7 @@ def run(
         ),
     ] = None,
     selection: Annotated[
-        Text, typer.Option(metavar="KIND", help="Which step is deployed: last, best-val or best-test-oracle.")
+        Text, typer.Option(metavar="RULE", help="Which step is deployed: last, best-val or best-test-oracle.")
     ] = None,
     workers: Annotated[
         Text, typer.Option(metavar="N", help="Runs side by side; a core each by default on CPU.")
@@ -80,13 +82,13 @@ def run(
         Text, typer.Option(metavar="N", help="Threads of each; the cores are shared out by default.")
     ] = None,
     device: Annotated[
-        Text, typer.Option(metavar="KIND", help="auto, cpu, cuda, or cuda:1 for the second of several.")
+        Text, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, or cuda:1 for the second of several.")
     ] = None,
-    precision: Annotated[Text, typer.Option(metavar="KIND", help="fp32 or bf16.")] = None,
+    precision: Annotated[Text, typer.Option(metavar="BITS", help="fp32 or bf16.")] = None,
     pretrained: Annotated[
-        Text, typer.Option(metavar="FILE", help="Start from ImageNet's weights, or from those in FILE.")
+        Text, typer.Option(metavar="[FILE]", help="Start from ImageNet's weights, or from those in FILE.")
     ] = None,
-    out: Annotated[Text, typer.Option(metavar="DIR", help="The results folder.")] = None,
+    out: Annotated[Text, typer.Option(metavar="DIR", help="The results folder; results by default.")] = None,
     config: Annotated[
         Text, typer.Option(metavar="FILE", help="A YAML file of the same settings; flags win over it.")
     ] = None,

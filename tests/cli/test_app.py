@@ -1,10 +1,13 @@
 """The command line as a whole: names, help, version."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+import typer
 
+from mtlbench.cli.app import app
 from tests.helpers.command import refused, run
 
 WRONG = [
@@ -31,6 +34,35 @@ def test_version(capsys):
     import mtlbench
 
     assert run(capsys, "--version") == (0, f"mtlbench {mtlbench.__version__}\n", "")
+
+
+def commands(command, path):
+    """Every command below one, with the words that call it."""
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, [*path, name])
+
+
+COMMANDS = {" ".join(path): c for path, c in commands(typer.main.get_command(app), ["mtlbench"])}
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_says_what_every_option_expects(capsys, monkeypatch, path, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, out, _ = run(capsys, *path.split()[1:], "--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= width
+    for python in ("<str>", "<bool>", "<int>", "<float>", "TEXT", "INTEGER", "FLOAT", "KIND", "`"):
+        assert python not in out
+    for parameter in COMMANDS[path].params:
+        assert parameter.help and parameter.help.endswith(".")
+        if parameter.param_type_name == "argument":
+            assert re.search(rf"^│ \*? +{re.escape(parameter.metavar)}  ", out, re.M)
+            continue
+        (row,) = re.findall(rf"^│ +{re.escape(parameter.opts[0])} (.*)", out, re.M)
+        if not parameter.is_flag:
+            assert row.strip().startswith(f"{parameter.metavar} ")
 
 
 LIGHT = """
