@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 MISSING = "n/a"
@@ -101,6 +102,25 @@ def markdown(value: Any) -> str:
     """Text in a Markdown table cell or sentence: no markup, formula, HTML, link or cell boundary of its own."""
     text = clean(value, LONG).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#!$])", r"\\\1", text)
+
+
+_CODE = re.compile(r"`((?:mtlbench |--)[\w ,.-]*)`")
+
+
+def coded(text: str, escape: Callable[[str], str], code: Callable[[str], str]) -> str:
+    """A sentence of ours with its commands and options, which stand in backticks, made code, and the rest escaped."""
+    parts = _CODE.split(text)
+    return "".join(code(part) if i % 2 else escape(part) for i, part in enumerate(parts))
+
+
+def markdown_prose(text: str) -> str:
+    """A sentence of ours in Markdown."""
+    return coded(text, markdown, "`{}`".format)
+
+
+def latex_prose(text: str) -> str:
+    """A sentence of ours in LaTeX."""
+    return coded(text, latex, lambda part: f"\\texttt{{{latex(part)}}}")
 
 
 _LATEX = {

@@ -54,7 +54,7 @@ def unknown(overview: Overview) -> list[str]:
     elif single:
         told.append(
             "Whether any method differs from another: with one seed there is no interval and no test. "
-            "More seeds (--seeds 0,1,2) would say."
+            "More seeds (`--seeds 0,1,2`) would say."
         )
     told += [s for r in overview.ranked for s in _open(overview, r)]
     told += _untrained(overview)

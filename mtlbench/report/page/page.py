@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mtlbench.report.analysis.aggregate import Aggregate, Line
 from mtlbench.report.analysis.merit import apart, chosen, costs, merit, ranked, shown
@@ -28,7 +28,7 @@ from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table, sp
 from mtlbench.report.tables.header import header, title
 from mtlbench.report.tables.naming import label
 from mtlbench.report.tables.overview import effects_table, overview_table
-from mtlbench.report.text import as_float, clean, number, seen
+from mtlbench.report.text import as_float, clean, coded, number, seen
 
 if TYPE_CHECKING:
     from mtlbench.report.analysis.ranking import Ranking
@@ -44,9 +44,16 @@ TEMPLATES = Path(__file__).parent / "templates"
 def environment() -> jinja2.Environment:
     """The templates, with every value escaped."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined, finalize=seen
     )
+    made.filters["prose"] = _prose
+    return made
+
+
+def _prose(text: str) -> Markup:
+    """A sentence of ours, its commands and options as code."""
+    return Markup(coded(seen(text), escape, lambda part: f"<code>{escape(part)}</code>"))
 
 
 @cache

@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mtlbench.report.analysis.statistics import Summary
-from mtlbench.report.text import MISSING, csv_text, latex, latex_comment, markdown, number, si
+from mtlbench.report.text import (
+    MISSING,
+    csv_text,
+    latex,
+    latex_comment,
+    latex_prose,
+    markdown,
+    markdown_prose,
+    number,
+    si,
+)
 
 BEST, SECOND = "best", "second"
 BETTER, WORSE = "▲", "▼"  # than hard sharing, by the corrected test
@@ -92,7 +102,7 @@ def to_markdown(table: Table) -> str:
             for label, cells in table.rows]  # fmt: skip
     align = [":--", *["--:"] * len(table.columns)]
     body = "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, align, *rows])
-    notes = "".join(f"\n{markdown(note)}\n" for note in table.notes)
+    notes = "".join(f"\n{markdown_prose(note)}\n" for note in table.notes)
     return f"### {markdown(table.title)}\n\n{body}\n{notes}"
 
 
@@ -140,7 +150,7 @@ def to_latex(table: Table, head: list[str]) -> str:
     """
     comments = "".join(f"{latex_comment(line)}\n" for line in head)
     parts = "\n\\par\\medskip\n".join(_latex_part(table, part) for part in blocks(table.columns))
-    notes = " ".join(latex(note) for note in table.notes)
+    notes = " ".join(latex_prose(note) for note in table.notes)
     return (
         f"{comments}% \\usepackage{{booktabs,graphicx}}\n\\begin{{table}}[t]\n\\centering\n\\setlength{{\\tabcolsep}}{{4pt}}\n"
         f"\\caption{{{latex(table.title)}. {notes}}}\n\\medskip\\small\n{parts}\n\\end{{table}}\n"
