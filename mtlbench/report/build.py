@@ -16,6 +16,7 @@ from mtlbench.report.tables import formats
 from mtlbench.report.tables.comparisons import rank_table
 from mtlbench.report.tables.header import header, title
 from mtlbench.report.tables.overview import effects_table, overview_table
+from mtlbench.report.tables.sections import sections
 from mtlbench.report.tables.study import all_tables
 from mtlbench.report.text import clean, markdown
 
@@ -32,7 +33,7 @@ def write(results: Path, out: Path | None = None) -> Report:
     disk = Disk(report.out)
     with uncollected():
         tables, rankings = _all_tables(disk, report)
-        figures = all_figures(report.aggregates, rankings)
+        figures = all_figures(report.aggregates, rankings, report.fronts)
     for figure in figures:
         _figure(disk, figure)
     with uncollected():
@@ -59,6 +60,8 @@ def _all_tables(disk: Disk, report: Report) -> tuple[dict[str, list[formats.Tabl
         _across(disk, "overview", "All studies", [], overview_table(report.overview))
     for effects in report.overview.over:
         _across(disk, effects.name, effects.title, _sets(effects), effects_table(effects))
+    for section in sections(report):
+        _across(disk, section.name, section.title, section.said, section.table)
     rankings = ranking.rankings(report.aggregates)
     for found in rankings:
         _across(disk, found.name, found.title, _sets(found), rank_table(found.ranks))

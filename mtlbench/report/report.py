@@ -12,6 +12,7 @@ from mtlbench.errors import RecordError
 from mtlbench.records import read_each
 from mtlbench.report.analysis import bootstrap, claims
 from mtlbench.report.analysis.aggregate import Aggregate, aggregate
+from mtlbench.report.analysis.fronts import Front, fronts
 from mtlbench.report.analysis.overview import Overview, overview
 from mtlbench.report.reading.reported_run import ReportedRun, reported
 from mtlbench.report.reading.studies import studies
@@ -29,6 +30,7 @@ class Report:
     runs: list[ReportedRun]
     problems: list[str]
     overview: Overview
+    fronts: list[Front] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     @property
@@ -53,7 +55,8 @@ def read(results: Path, out: Path | None = None) -> Report:
             claims.compare(result)
             result.test = bootstrap.resample(result)
         whole = overview(aggregates)
-    return Report(results, out or results, aggregates, runs, problems, whole)
+        over_weights = fronts(aggregates)
+    return Report(results, out or results, aggregates, runs, problems, whole, over_weights)
 
 
 @contextmanager

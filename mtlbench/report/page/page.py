@@ -28,6 +28,7 @@ from mtlbench.report.tables.formats import BEST, SECOND, Cell, Column, Table, sp
 from mtlbench.report.tables.header import header, title
 from mtlbench.report.tables.naming import label
 from mtlbench.report.tables.overview import effects_table, overview_table
+from mtlbench.report.tables.sections import sections
 from mtlbench.report.text import as_float, clean, coded, number, seen
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def write(
     studies = [_study(r, tables[r.study.name], pictures.get(r.study.name, []), looks) for r in report.aggregates]
     across = [_across(r.name, r.title, rank_table(r.ranks), pictures.get("", [])) for r in rankings]
     across += [_across(r.name, r.title, effects_table(r), []) for r in report.overview.over]
+    across += [_across(s.name, s.title, s.table, pictures.get("", [])) for s in sections(report)]
     count = len(report.runs)
     counts = f"{count:,} run{'' if count == 1 else 's'} in {len(studies)} stud{'y' if len(studies) == 1 else 'ies'}"
     content = {"studies": studies, "across": across, "warnings": report.warnings, "counts": counts}

@@ -12,12 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.analysis.fronts import Front
 from mtlbench.report.analysis.ranking import Ranking
 from mtlbench.report.plots import (
     bars,
     classified,
     critical,
     curves,
+    fronts,
     looks,
     pareto,
     policies,
@@ -44,7 +46,7 @@ STUDY: Mapping[str, ModuleType] = {
     "classified": classified,
 }
 WIDE = ("gallery", "classified")
-KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critical}
+KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critical, "front": fronts}
 
 
 @cache
@@ -100,7 +102,9 @@ class Figure:
         return found
 
 
-def figures(results: Iterable[Aggregate], rankings: Iterable[Ranking] = ()) -> list[Figure]:
+def figures(
+    results: Iterable[Aggregate], rankings: Iterable[Ranking] = (), over_weights: Iterable[Front] = ()
+) -> list[Figure]:
     """Every figure of every study that has data for it, then those over several studies."""
     results = list(results)
     order = looks.looks(results)
@@ -115,6 +119,8 @@ def figures(results: Iterable[Aggregate], rankings: Iterable[Ranking] = ()) -> l
         found.append(Figure(f"{study}-scaling", "scaling", study, scaling.TITLE, content))
     for ranking in rankings:
         found.append(Figure(ranking.name, "ranks", "", critical.TITLE, critical.data(ranking.ranks)))
+    for front in over_weights:
+        found.append(Figure(front.name, "front", "", fronts.TITLE, fronts.data(front, order)))
     return found
 
 

@@ -148,7 +148,7 @@ def caption(made: Figure, title: str, *notes: str) -> None:
     width = made.get_figwidth()
     heads = textwrap.wrap(title, int(13.5 * width)) if stacked() else [title]
     note = "   ".join(n for n in notes if n)
-    said = textwrap.wrap(note, int(20 * width)) if stacked() else [note] * bool(note)
+    said = textwrap.wrap(note, int(20 * width)) if stacked() or width < WIDTH else [note] * bool(note)
     above = 0.26 + 0.16 * (len(heads) - 1) + (0.03 + 0.11 * len(said) if said else 0.0)
     height = made.get_figheight() + max(above - 0.4, 0.0)
     made.set_figheight(height)

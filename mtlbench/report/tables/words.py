@@ -63,3 +63,15 @@ EFFECTS = (
     "sharing. Brackets: percentile intervals over 2,000 draws of data sets and, inside each, of seeds; over few data sets "
     "they are too narrow. p: t test over the data sets' mean gains, corrected by Holm; sentences follow it alone."
 )
+FRONT_POINTS = (
+    "Primary metrics over seeds with 95 % t intervals, at fixed weights of the tasks. Beyond hard sharing: against each point "
+    "of hard sharing of the same seed the task in which this one is furthest ahead, in percent; of these the least. Above 0 no "
+    "weights of hard sharing that were run are as good in every task, below 0 some are better in all. It is taken against the "
+    "best of several noisy points, which favours hard sharing; another trade-off alone makes it positive, so a method is "
+    "judged by what it reaches over all weights."
+)
+FRONT_REACH = (
+    "Reach: of the box between the worst and the best mean figure of each task, the share that some weights of the method are "
+    "at least as good as (hypervolume; a seed may leave the box). Less hard sharing's: over the same weights, paired by seed, "
+    "with its 95 % t interval; p of the paired t test, corrected over the methods (Holm). Not told apart is not equal."
+)
