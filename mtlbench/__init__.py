@@ -30,7 +30,7 @@ _PLACES = {
     "Block": "mtlbench.backbones",
     "Weighting": "mtlbench.training.weighting",
     # notebooks
-    "run_study": "mtlbench.study.conduct",
+    "run_study": "mtlbench.study.start",
     "load_network": "mtlbench.deployed.network",
     "read_run": "mtlbench.records",
     "read_report": "mtlbench.report.frames",

@@ -22,7 +22,7 @@ from mtlbench.method import Phase as Phase
 from mtlbench.method import Turn as Turn
 from mtlbench.records import read_run as read_run
 from mtlbench.report.frames import read_report as read_report
-from mtlbench.study.conduct import run_study as run_study
+from mtlbench.study.start import run_study as run_study
 from mtlbench.tasks import Kind as Kind
 from mtlbench.tasks import Metric as Metric
 from mtlbench.tasks import Task as Task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,6 +82,9 @@ def run(
     threads: Annotated[
         Text, typer.Option(metavar="N", help="Threads of each; the cores are shared out by default.")
     ] = None,
+    parallel: Annotated[
+        Text, typer.Option(metavar="FILE", help="A file that names a cluster (docs/scale.md): its jobs do the runs.")
+    ] = None,
     device: Annotated[
         Text, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, or cuda:1 for the second of several.")
     ] = None,
@@ -127,25 +131,30 @@ def run(
     try:
         return carry_out(study, report, latency)
     except KeyboardInterrupt:
-        print(f"\nstopped; what is done is kept. The same command goes on from there:\n  {command}", file=sys.stderr)
+        away = study.parallel is not None and study.parallel.queues
+        state = "its jobs go on without this process" if away else "stopped; what is done is kept"
+        print(f"\n{state}. The same command goes on from there:\n  {command}", file=sys.stderr)
         return 130
 
 
 def carry_out(study: ResolvedStudy, report: bool = True, latency: bool = True) -> int:
     """Tune where asked for, run everything, time the networks, report; 1 if some run failed."""
-    from mtlbench.study.conduct import conduct
     from mtlbench.study.display import display
+    from mtlbench.study.start import perform
 
     if study.settings.tune:
         print(f"tuning: {study.settings.tune} trials a method on {study.settings.tune_seeds} seeds, on validation only")
-    done = conduct(study, display, _tuned)
+    return _summary(perform(study, display, _tuned, partial(finish, report=report, latency=latency)))
+
+
+def finish(study: ResolvedStudy, done: Conducted, report: bool, latency: bool) -> None:
+    """What follows the runs: time the networks and draw the report, as far as they are wanted."""
     if latency:
         _time(study, done.requests, done.outcomes)
     if report:
         from mtlbench.cli.report import write_report
 
         write_report(study.settings.out, study.settings.out)
-    return _summary(done)
 
 
 def _tuned(chosen: Mapping[str, Choice]) -> None:

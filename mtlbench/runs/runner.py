@@ -14,7 +14,18 @@ from mtlbench.runs.course import Course
 from mtlbench.runs.request import Outcome, Preview, Progress, Request
 from mtlbench.runs.signs import Signs
 
-__all__ = ["Outcome", "Preview", "Progress", "Request", "abandon", "execute", "folder_of", "plan", "standing"]
+__all__ = [
+    "Outcome",
+    "Preview",
+    "Progress",
+    "Request",
+    "abandon",
+    "execute",
+    "folder_of",
+    "plan",
+    "recorded",
+    "standing",
+]
 
 
 def plan(request: Request) -> Preview:
@@ -50,6 +61,19 @@ def execute(request: Request, progress: Callable[[Progress], None] = lambda _: N
             return Course(parts, told).go()
     except Timeout:
         return Outcome(parts.folder, "busy", "another process is at it", skipped=True)
+
+
+def recorded(request: Request) -> Outcome:
+    """How a run stands, by its record alone; one that is not at its end has failed so far."""
+    folder = folder_of(request)
+    status = records.status_of(folder)
+    if status not in ("finished", "diverged", "failed"):
+        return Outcome(folder, "failed", f"its record is {status}", skipped=True)
+    run = records.read_attempts(folder)[-1]
+    final = run.final("val")
+    value, error = (final.gain, final.gain_error) if final else (None, None)
+    assert run.end is not None
+    return Outcome(folder, run.end.status, run.end.reason, value, run.end.seconds, error, skipped=True)
 
 
 def abandon(request: Request, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -27,6 +27,10 @@ class Display(Protocol):
     def begin(self, number: int, request: Request) -> None: ...
     def update(self, number: int, progress: Progress) -> None: ...
     def end(self, number: int, request: Request, outcome: Outcome) -> None: ...
+
+
+Show = Callable[[int], Display]
+"""A display for so many runs."""
 
 
 def display(total: int) -> Display:

@@ -1,4 +1,4 @@
-"""Where runs execute: in turn in this process, or side by side in local processes (`worker`)."""
+"""The executor for this machine: in turn in this process, or side by side in local processes (`worker`)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,23 @@ from mtlbench import records
 from mtlbench.errors import one_line
 from mtlbench.runs import runner
 from mtlbench.runs.request import Outcome, Progress, Request
-from mtlbench.study.display import Display
+from mtlbench.study.display import Display, Show
+from mtlbench.study.executor import Stage
+from mtlbench.study.study import ResolvedStudy
 from mtlbench.study.worker import Execute, Worker, execute_one, stop
+
+
+class Here:
+    """This machine: in turn, or in as many processes as the study's settings or the cores allow."""
+
+    def __init__(self, study: ResolvedStudy) -> None:
+        self.study = study
+
+    def run(self, stage: Stage, show: Show) -> list[Outcome]:
+        """Execute what is not done; the outcomes in the requests' order."""
+        settings = self.study.settings
+        workers, threads = share(stage.total, self.study.device, settings.workers, settings.threads)
+        return launch(stage.requests, workers, threads, show(len(stage.requests)))
 
 
 def cores() -> int:
@@ -116,7 +131,7 @@ class _Pool:
             said: Progress | Outcome = worker.pipe.recv()
         except (EOFError, OSError):
             self.pool.remove(worker)
-            self._finish(worker, self._abandon(self.requests[worker.number], worker.death()))
+            self._finish(worker, abandon(self.requests[worker.number], worker.death()))
             return
         if isinstance(said, Outcome):
             self._finish(worker, said)
@@ -129,10 +144,12 @@ class _Pool:
         self.display.end(worker.number, self.requests[worker.number], outcome)
         worker.number = None
 
-    def _abandon(self, request: Request, reason: str) -> Outcome:
-        try:
-            runner.abandon(request, reason)
-            folder = runner.folder_of(request)
-        except Exception as error:  # the record may be what is broken
-            return Outcome(Path(request.out), "failed", f"{reason}; {one_line(error)}")
-        return Outcome(folder, "failed", reason)
+
+def abandon(request: Request, reason: str) -> Outcome:
+    """End the record of a run whose process or job is lost."""
+    try:
+        runner.abandon(request, reason)
+        folder = runner.folder_of(request)
+    except Exception as error:  # the record may be what is broken
+        return Outcome(Path(request.out), "failed", f"{reason}; {one_line(error)}")
+    return Outcome(folder, "failed", reason)

@@ -15,7 +15,7 @@ from mtlbench.given import DIGITS, device, parse_yaml, path, read_yaml, spec
 FIXED = ("method", "options", "dataset", "data", "tasks", "preset", "seed", "role", "pretrained")
 """Keys of RunConfig that are decided by other settings; the rest can be set as `run.key`."""
 RUN_KEYS = tuple(k for k in RunConfig.model_fields if k not in FIXED)
-PATHS = ("data_dir", "out", "pretrained")
+PATHS = ("data_dir", "out", "pretrained", "parallel")
 SPECS = ("methods", "dataset", "backbone", "weighting")
 MOST_SEEDS = 10_000
 MOST_TRIALS = 1000
@@ -47,6 +47,9 @@ class Settings(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:NUMBER.")
     workers: int | None = Field(None, ge=1, le=1024, description="Runs side by side; null is a core each on CPU.")
     threads: int | None = Field(None, ge=1, le=1024, description="Threads of each; null shares the cores out.")
+    parallel: str | None = Field(
+        None, description="A file that says which cluster executes the runs; null is this machine."
+    )
     out: str = Field("results", description="The results folder.")
     force: bool = Field(False, description="Whether finished runs are run again.")
 

@@ -23,6 +23,7 @@ from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, PluginError, on
 from mtlbench.runs.assembly import dataset_class, open_dataset
 from mtlbench.runs.request import Request
 from mtlbench.study.entries import Entry, check_backbone, entries
+from mtlbench.study.parallel import Parallel, read_parallel
 from mtlbench.study.settings import RUN_KEYS, Settings
 from mtlbench.study.sweep import variants
 from mtlbench.training.weighting import Weighting, make_weighting, weighting_class
@@ -44,6 +45,7 @@ class ResolvedStudy:
     command: str
     weighting: str | None = None  # file.py:Class of the user's own
     point: str = ""  # of a sweep: what tells it from the others
+    parallel: Parallel | None = None  # None: this machine
     points: tuple[ResolvedStudy, ...] = ()  # of a sweep: the studies to run instead of this one
 
 
@@ -69,7 +71,8 @@ def _resolve(settings: Settings, command: str) -> ResolvedStudy:
     preset = _preset(kind, settings.preset)
     given = {**preset.get("data", {}), **_given(kind, settings)}
     data = parse(kind.Options, given, f"data set {kind.name}").model_dump(mode="json")
-    device = available(settings.device)
+    parallel = None if settings.parallel is None else read_parallel(settings.parallel)
+    device = available(settings.device) if parallel is None else elsewhere(settings, parallel)
     pretrained, weights = _pretrained(settings.pretrained)
     _before_data(settings, kind, chosen, preset, weights)
     dataset = _open(settings, data)
@@ -92,9 +95,8 @@ def _resolve(settings: Settings, command: str) -> ResolvedStudy:
     make_weighting(weighting, dataset.tasks, {})  # what it needs is here
     if shared.backbone not in plugins.names("backbones") and plugins.registered("backbones", shared.backbone):
         _make_backbone(shared, dataset)
-    study = ResolvedStudy(
-        settings, chosen, base, dataset, device, weights, command, weighting if ":" in weighting else None
-    )
+    own = weighting if ":" in weighting else None
+    study = ResolvedStudy(settings, chosen, base, dataset, device, weights, command, own, parallel=parallel)
     runs(study)  # every method's options are right, too
     return study
 
@@ -196,6 +198,13 @@ def available(given: str) -> str:
         allowed = ", ".join(["auto", "cpu", *(["cuda"] if there else []), *(f"cuda:{n}" for n in range(there))])
         raise ConfigError(f"device '{given}' is not available here (allowed: {allowed})")
     return given if kind == "cuda" else "cuda" if given == "auto" and there else "cpu"
+
+
+def elsewhere(settings: Settings, parallel: Parallel) -> str:
+    """The device that is meant on a cluster, whose machines may have what this one lacks."""
+    if parallel.queues and settings.workers is not None:
+        raise ConfigError("--workers with slurm, which has a limit of its own (allowed: array_parallelism in the file)")
+    return parallel.device if settings.device == "auto" else settings.device
 
 
 def runs(study: ResolvedStudy, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> list[Request]:

@@ -99,11 +99,16 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def settle_threads(threads: int) -> None:
+    """Thread counts for libraries that this process, or one that it starts, has yet to load."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+
+
 @contextmanager
 def _threads_in_environment(threads: int) -> Iterator[None]:
     """A process started inside has its thread counts set before it loads any library."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    settle_threads(threads)
     try:
         yield
     finally:

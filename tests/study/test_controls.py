@@ -6,7 +6,7 @@ import pytest
 
 from mtlbench import records
 from mtlbench.runs.assembly import Assembly
-from mtlbench.study import conduct, controls, study
+from mtlbench.study import controls, start, study
 from mtlbench.study.controls import Spent
 from tests.study.test_study import BOTH, BRANCHES, DISCS, make
 
@@ -44,7 +44,7 @@ def test_no_controls_where_nobody_takes_more_or_the_budget_is_another():
 
 def test_conduct_runs_the_controls_its_records_call_for_and_prints_nothing(tmp_path, capsys):
     given = {"methods": BOTH, "dataset": DISCS, "device": "cpu", "set": ["discs.images=16", "run.width=0.0625"]}
-    done = conduct.run_study(**given, steps=2, batch_size=2, budget="final", out=str(tmp_path), workers=1, threads=1)
+    done = start.run_study(**given, steps=2, batch_size=2, budget="final", out=str(tmp_path), workers=1, threads=1)
     assert capsys.readouterr().out == ""
     assert [o.status for o in done.outcomes] == ["finished"] * 3 and done.failed == []
     single, hard, control = (records.read_run(o.folder) for o in done.outcomes)
