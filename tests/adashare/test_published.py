@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from adashare.method import AdaShare
+from adashare.presets import ASSUMED, PUBLISHED
 from mtlbench import plugins
 from mtlbench.backbones import Architecture, Build
 from mtlbench.config import RunConfig
@@ -42,7 +44,8 @@ class Row(NamedTuple):
 
 
 # The release's configuration of each experiment (its yamls/), which the paper's section 4.1 and supplement print in part.
-# weights: lambda_k in the order segmentation, normals, depth, keypoints, edges. Steps: warm-up, policy, retraining.
+# weights: lambda_k in the order segmentation, normals, depth, keypoints, edges. Steps: warm-up, policy, retraining; DomainNet's
+# are not published, and NYUv2's are assumed.
 TABLE = {
     "nyuv2-2": Row("resnet18", 16, (1, 20), 0.05, 0.05, 1e-3, 1e-3, 4000, 0.5, (4000, 16000, 20000), 3, "epoch"),
     "nyuv2-3": Row("resnet34", 16, (1, 20, 3), 0.001, 0.05, 1e-3, 1e-3, 4000, 0.5, (4000, 16000, 20000), 3, "epoch"),
@@ -178,6 +181,19 @@ def test_rates_and_optimisers_of_the_three_phases(studies: dict[str, ResolvedStu
     decays = [{g["weight_decay"] for g in m.param_groups} for m in made]
     assert decays == [{1e-4}, {1e-4}, {5e-4}]
     assert [g["lr"] for g in made[2].param_groups] == [0.01]
+
+
+def test_steps_that_are_not_published_are_said_to_be_assumed(studies: dict[str, ResolvedStudy]) -> None:
+    """DomainNet's: NYUv2's phases, by a name and a sentence of their own, and --steps moves all three in proportion."""
+    page = (Path(__file__).parents[2] / "docs/methods/adashare.md").read_text()
+    assert "| DomainNet, ResNet-34 | 4,000 + 16,000 + 20,000 * |" in page
+    assert "Neither the paper nor what is known here of the release gives DomainNet's numbers of steps" in page
+    own = {k: PUBLISHED["domainnet"][k] for k in ASSUMED}
+    assert own == ASSUMED == {k: PUBLISHED["nyuv2-3"][k] for k in ASSUMED}
+    short = config(studies["domainnet"], "adashare").model_copy(update={"steps": 200})
+    budget = Budget(short.steps, {"train": 200, "train-a": 160, "train-b": 40})
+    found = resolve_phases(network(studies["domainnet"], "adashare").phases, budget, True)
+    assert [p.steps for p in found] == [40, 160, 200]
 
 
 def test_only_published_experiments_have_published_options() -> None:
