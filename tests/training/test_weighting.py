@@ -65,6 +65,30 @@ def test_dwa_by_hand():
     assert not weighting.counts.any() and not weighting.means.any()
 
 
+def test_dwa_takes_the_mean_of_the_steps_with_labels():
+    """A third of the batches has none of depth: its mean is that of the others, and its weight as if they were not there."""
+    weighting = make_weighting("dwa", TASKS, LAMBDAS)
+    depth = [4.0, 0.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    for step, loss in enumerate(depth):
+        weighting.observe({"s": torch.tensor(1.0), "d": torch.tensor(loss)}, 3)
+        if step == 5:  # means 3 and 3: no change of either
+            assert weighting.means.tolist() == [[1.0, 3.0], [1.0, 3.0]]
+            assert weighting.lambdas.tolist() == [1.0, 1.0]
+    assert weighting.lambdas.tolist() == [1.0, 1.0]  # an epoch without labels: its last mean stands
+
+
+def test_uncertainty_learns_from_batches_with_labels_alone():
+    """Half of the batches have no label of depth: s still ends where exp(s) is the loss of those that have."""
+    weighting = make_weighting("uncertainty", TASKS, LAMBDAS)
+    moving = torch.optim.Adam(weighting.parameters(), 0.02)
+    for step in range(600):
+        moving.zero_grad()
+        weighting.weight("d", torch.full((2,), 0.1 * (step % 2))).sum().backward()
+        moving.step()
+    assert float(weighting.log_variance.detach()[1].exp()) == pytest.approx(0.2, rel=0.02)
+    assert float(weighting.weight("d", torch.zeros(2)).detach().sum()) == 0
+
+
 def test_dwa_state_survives_a_round_trip():
     one, other = (make_weighting("dwa", TASKS, LAMBDAS) for _ in range(2))
     for step in range(5):

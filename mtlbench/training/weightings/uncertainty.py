@@ -12,7 +12,10 @@ from mtlbench.training.weighting import Weighting
 
 
 class Uncertainty(Weighting):
-    """exp(-s) L + s/2 for classes, half of that loss for distances; s = log sigma^2 is learned with the heads."""
+    """exp(-s) L + s/2 for classes, half of that loss for distances; s = log sigma^2 is learned with the heads.
+
+    A batch without any label of a task, whose loss is 0, says nothing of its s.
+    """
 
     name = "uncertainty"
 
@@ -23,4 +26,5 @@ class Uncertainty(Weighting):
     def weight(self, task: str, losses: Tensor) -> Tensor:
         s = self.log_variance[self.index[task]]
         scale = 1.0 if self.tasks[self.index[task]].meaning.likelihood else 0.5
-        return scale * torch.exp(-s) * losses + s / (2 * len(losses))
+        there = losses.detach().sum() != 0
+        return scale * torch.exp(-s) * losses + torch.where(there, s, 0.0) / (2 * len(losses))
