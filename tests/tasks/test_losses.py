@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mtlbench.tasks import VOID, Task
+from mtlbench.tasks.kinds.base import CrossEntropy
 from mtlbench.tasks.kinds.normals import COSINE_EPS, unit
 from mtlbench.tasks.losses import elementwise, labelled, task_loss, to_label
 
@@ -144,3 +145,20 @@ def test_elementwise_equals_torch_on_labelled_pixels():
     loss, mask = elementwise(SEGMENTATION, prediction, target)
     torch.testing.assert_close(loss, F.cross_entropy(prediction, target, ignore_index=VOID, reduction="none"))
     assert (mask == (target != VOID)).all()
+
+
+def test_cross_entropy_equals_torchs_with_gradients() -> None:
+    """Values and slopes, unlabelled rows too, of one gradient and of several at once (as aggregators ask for)."""
+    rows = torch.randn(50, 7, dtype=torch.float64, generator=torch.manual_seed(0), requires_grad=True)
+    target = torch.randint(-1, 7, (50,))
+    ours = CrossEntropy.apply(rows, target)
+    theirs = F.cross_entropy(rows, target, ignore_index=VOID, reduction="none")
+    torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
+    gradients = torch.randn(3, 50, dtype=torch.float64)
+    for some, several in ((gradients[0], False), (gradients, True)):
+        found, wanted = (
+            torch.autograd.grad(loss, rows, some, is_grads_batched=several, retain_graph=True)[0]
+            for loss in (ours, theirs)
+        )
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-15)
+    assert torch.isfinite(CrossEntropy.apply(1e4 * rows, target)).all()
