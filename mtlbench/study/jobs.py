@@ -39,12 +39,11 @@ class Job:
         """Execute it; on the scheduler's warning write a checkpoint and be queued again."""
         settle_threads(self.threads)
         with interruptible() as warned:
-            from mtlbench.study.conduct import conduct  # torch: the one place where a job loads it
-            from mtlbench.study.study import resolve
+            from mtlbench.study import conduct, study  # torch: the one place where a job loads it
 
-            study = resolve(self.settings, self.command)
+            resolved = study.resolve(self.settings, self.command)
             with suppress(_Over):
-                conduct(study, executor=_Only(self, warned))
+                conduct.conduct(resolved, executor=_Only(self, warned))
 
     def checkpoint(self) -> DelayedSubmission:
         """submitit's protocol: what is queued again. The run itself goes on from its own checkpoint."""

@@ -12,6 +12,7 @@ from mtlbench.study.executor import Executor
 from mtlbench.study.launch import Here
 from mtlbench.study.settings import gather
 from mtlbench.study.study import ResolvedStudy, resolve
+from mtlbench.study.timing import time_networks
 from mtlbench.study.tuning import Choice
 
 
@@ -35,13 +36,18 @@ def perform(
     return done
 
 
-def run_study(**settings: Any) -> Conducted:
+def run_study(*, latency: bool = True, **settings: Any) -> Conducted:
     """A study from a notebook: the command's flags as arguments, underscores for dashes (methods="all", seeds="0-2").
 
-    `config` is a YAML file of the same settings. Nothing is printed and no report is drawn. Raises ConfigError for a
-    wrong name or value. Runs side by side (workers above 1) need a main module that can be imported again.
+    `config` is a YAML file of the same settings; `latency=False` leaves out timing the networks side by side after the
+    runs. Nothing is printed and no report is drawn. Raises ConfigError for a wrong name or value. Runs side by side
+    (workers above 1) need a main module that can be imported again.
     """
     file = settings.pop("config", None)
-    return perform(
-        resolve(gather(settings, file), f"run_study({', '.join(f'{k}={v!r}' for k, v in settings.items())})")
-    )
+    said = ", ".join(f"{k}={v!r}" for k, v in settings.items())
+    study = resolve(gather(settings, file), f"run_study({said})")
+    return perform(study, after=_timed if latency else nothing)
+
+
+def _timed(study: ResolvedStudy, done: Conducted) -> None:
+    time_networks(study, done)

@@ -51,7 +51,11 @@ def signature(name: str, value: Any) -> str:
     if inspect.isclass(value) and not (has_own_init(value) or dataclasses.is_dataclass(value)):
         return f"class {name}({', '.join(b.__name__ for b in value.__bases__)})"
     whole = inspect.signature(value)
-    given = [parameter(p) for p in whole.parameters.values() if p.name not in ("self", "cls")]
+    parameters = [p for p in whole.parameters.values() if p.name not in ("self", "cls")]
+    given = [parameter(p) for p in parameters]
+    named = [n for n, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY]
+    if named and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        given.insert(named[0], "*")
     returns = "" if inspect.isclass(value) else f" -> {annotation(whole.return_annotation)}"
     head = f"class {name}" if inspect.isclass(value) else name
     line = f"{head}({', '.join(given)}){returns}"
