@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.late_imports import guards, in_functions
+
 ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"errors", "machine", "neighbours", "seeding"},
@@ -110,6 +112,21 @@ def test_a_circle_is_found():
     assert set(circle({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})) == {"a", "b", "c"}
 
 
+def test_imports_that_are_late_are_found():
+    assert in_functions("class A:\n  def f(self):\n    def g():\n      import b, c") == {"f:2": ["import b, c"]}
+    assert guards("if TYPE_CHECKING:\n  import b\nif typing.TYPE_CHECKING: ...\nif a: ...") == 2
+
+
+def test_imports_stand_at_the_top_but_for_few():
+    """What is torch-free stands in files of its own, so that the rest is loaded in few places: a command's one."""
+    late = {path: in_functions(path.read_text()) for path in FILES}
+    for path, found in late.items():
+        if room(path) in ("cli", "study"):
+            assert [f for f, lines in found.items() if len(lines) > 1] == [], path
+    assert sum(len(lines) for found in late.values() for lines in found.values()) <= 60
+    assert sum(guards(path.read_text()) for path in FILES) <= 10
+
+
 def entry_points() -> dict[str, dict[str, str]]:
     """pyproject's entry points, by group."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
@@ -142,6 +159,12 @@ def test_every_entry_point_loads_and_its_name_is_its_own():
 def test_the_report_and_the_command_line_start_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_command_line_starts_with_little():
+    heavy = {"torch", "numpy", "pandas", "scipy", "matplotlib", "rich", "tabulate"}
+    code = f"import sys, mtlbench.cli.app; print(*sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"
 
 
 def test_packages_in_pyproject_are_those_on_disk():

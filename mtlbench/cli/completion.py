@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from mtlbench.errors import unknown
 
@@ -18,7 +19,5 @@ def completion(
     """Print the completion script of a shell: eval "$(mtlbench completion bash)" in ~/.bashrc."""
     if shell not in SHELLS:
         raise unknown("shell", shell, SHELLS)
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]
-
     print(get_completion_script(prog_name="mtlbench", complete_var=VARIABLE, shell=shell))
     return 0

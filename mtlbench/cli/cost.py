@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
-from mtlbench.errors import FOREIGN, ConfigError, PluginError, one_line, short, unknown
+from mtlbench.errors import ConfigError, short
 from mtlbench.given import bounded
-
-if TYPE_CHECKING:
-    from mtlbench.backbones import Architecture
-    from mtlbench.deployed.network import DeployedNetwork
-    from mtlbench.records import Cost
-    from mtlbench.study.entries import Entry
-    from mtlbench.tasks import Task
+from mtlbench.study.settings import gather
 
 MOST_PIXELS = 16384  # a side
-T = TypeVar("T")
-HEADER = ("method", "backbone M", "ratio", "heads M", "total M", "GMAC", "GMAC backbone", "own passes", "ms", "MiB")
 
 
 def cost(
@@ -53,60 +42,16 @@ def cost(
 
     ms and MiB: for one input and all tasks.
     """
-    import torch
-
-    from mtlbench.deployed.latency import described, side_by_side
-    from mtlbench.records import Latency
-    from mtlbench.study.entries import check_backbone, entries
-    from mtlbench.study.settings import gather
-
     bounded("--threads", 1 if threads is None else threads, 1, 1024)
     bounded("--length", 16 if length is None else length, 16, 2**20)
     settings = gather({"methods": methods, "set": set_, "preset": preset, "backbone": backbone})
-    check_backbone(backbone)
-    wanted = parse_tasks(tasks)
-    architecture = _architecture(backbone, width, head, (length,) if length else (3, *image_sides(image_size)))
-    loaders = {
-        e.name: partial(untrained, e, preset, settings.set.get(e.name, {}), wanted, architecture)
-        for e in entries(settings)
-    }
-    costs = {name: _guarded(name, partial(_cost, make)) for name, make in loaders.items()}
-    if latency:
-        threads = threads or torch.get_num_threads()
-        samples = _guarded(", ".join(loaders), lambda: side_by_side(loaders, threads))
-        for name, found in samples.items():
-            costs[name].latency = Latency(threads=threads, **described(found))
-    rows = list(costs.items())
-    print(_json(rows) if as_json else _table(rows))
+    shape = (length,) if length else (3, *image_sides(image_size))
+    from mtlbench.cli.acts import cost as act
+
+    architecture = act.architecture(backbone, width, head, shape)
+    costs = act.measured(settings, act.parse_tasks(tasks), architecture, latency, threads)
+    print(act.as_json(costs) if as_json else act.as_table(costs))
     return 0
-
-
-def _cost(make: Callable[[], DeployedNetwork]) -> Cost:
-    from mtlbench.deployed.cost import measure, plain_backbone_parameters
-
-    network = make()
-    return measure(network, plain_backbone_parameters(network.build))
-
-
-def _guarded(name: str, do: Callable[[], T]) -> T:
-    """What `do` gives; PluginError where a method's own code fails."""
-    from mtlbench.errors import MtlbenchError
-
-    try:
-        return do()
-    except MtlbenchError:
-        raise
-    except FOREIGN as error:
-        raise PluginError(f"method '{name}' cannot be measured: {one_line(error)}") from error
-
-
-def _architecture(backbone: str, width: float, head: int, shape: tuple[int, ...]) -> Architecture:
-    from mtlbench.backbones import Architecture
-    from mtlbench.config import RunConfig, parse
-
-    values = {"method": "any", "tasks": ("any",), "steps": 1, "backbone": backbone, "width": width, "head": head}
-    config = parse(RunConfig, values, "cost")
-    return Architecture(backbone=backbone, shape=shape, width=config.width, head=config.head)
 
 
 def image_sides(text: str) -> tuple[int, int]:
@@ -118,68 +63,3 @@ def image_sides(text: str) -> tuple[int, int]:
             f"image size is '{short(text)}' (allowed: pixels from 16 to {MOST_PIXELS}, like 224 or 256x512)"
         )
     return sides
-
-
-def parse_tasks(text: str) -> list[Task]:
-    """Text like "segmentation:40,normals" as tasks; a bare name takes the channels that the data set scenes gives it."""
-    from mtlbench import plugins
-    from mtlbench.data.scenes import FIVE
-    from mtlbench.tasks import Task
-
-    channels = {t.name: t.channels for t in FIVE}
-    found: dict[str, Task] = {}
-    for part in text.split(","):
-        name, colon, count = part.strip().partition(":")
-        if name not in plugins.names("kinds"):
-            raise unknown("task kind", name, plugins.names("kinds"))
-        if not (re.fullmatch("0*[1-9][0-9]{0,4}", count) if colon else name in channels):
-            raise ConfigError(
-                f"task '{short(part)}' has no channels (allowed: {name}:CHANNELS with a whole number from 1 to 99999)"
-            )
-        if name in found:
-            raise ConfigError(f"task '{name}' is named twice in '{text}'")
-        found[name] = Task(name, name, int(count) if colon else channels[name])
-    return list(found.values())
-
-
-def untrained(
-    e: Entry, preset: str, given: dict[str, Any], tasks: Sequence[Task], architecture: Architecture
-) -> DeployedNetwork:
-    """What one method would deploy, untrained."""
-    from mtlbench import plugins
-    from mtlbench.config import parse
-    from mtlbench.deployed import cost
-
-    if e.cls is None:
-        plugins.load("methods", e.spec)  # says why it cannot be loaded
-    defaults = e.cls.defaults(preset, "scenes", [t.name for t in tasks])
-    options = parse(e.cls.Options, {**defaults, **given}, f"method {e.name}")
-    maker = plugins.load("backbones", architecture.backbone)
-    return cost.untrained(e.cls, options, tasks, architecture, maker)
-
-
-def _table(rows: Sequence[tuple[str, Cost]]) -> str:
-    from mtlbench.study.display import table
-
-    return table(HEADER, [_cells(name, c) for name, c in rows]) + _uncounted(rows)
-
-
-def _cells(name: str, c: Cost) -> tuple[str, ...]:
-    p, m = c.parameters, c.macs
-    millions = [f"{n / 1e6:.2f}" for n in (p.heads, p.total)]
-    billions = [f"{n / 1e9:.2f}" for n in (m.total, m.backbone, m.backbone_own_pass)]
-    time = f"{c.latency.median_ms:.1f}" if c.latency else ""
-    memory = f"{c.peak_memory / 2**20:.0f}" if c.peak_memory else ""
-    return (name, f"{p.backbone / 1e6:.2f}", f"{p.ratio:.3f}", *millions, *billions, time, memory)
-
-
-def _uncounted(rows: Sequence[tuple[str, Cost]]) -> str:
-    names = sorted({n for _, c in rows for n in c.uncounted})
-    return f"\nnot in the multiply-adds: {', '.join(names)}" if names else ""
-
-
-def _json(rows: Sequence[tuple[str, Cost]]) -> str:
-    from mtlbench.records import finite
-
-    costs = [{"method": name, **c.model_dump(exclude={"kind", "attempt"})} for name, c in rows]
-    return json.dumps(finite(costs), indent=2)

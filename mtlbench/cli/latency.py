@@ -1,10 +1,9 @@
-"""`mtlbench latency`: the networks of a results folder timed side by side; also the last stage of `mtlbench run`."""
+"""`mtlbench latency`: the networks of a results folder timed side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,11 +11,6 @@ from mtlbench import given
 from mtlbench.cli.network import Plugins
 from mtlbench.errors import ConfigError
 from mtlbench.given import path, spec
-
-if TYPE_CHECKING:
-    from mtlbench.deployed.latency import Row
-
-WIDE = 0.2  # of the median: the report shows no latency whose quartiles are further apart
 
 
 def latency(
@@ -32,37 +26,7 @@ def latency(
     folder = Path(path(results, "RESULTS"))
     if not (folder / "records").is_dir():
         raise ConfigError(f"'{results}' is not a results folder (it has no records)")
-    from mtlbench.study.study import available
+    from mtlbench.cli.acts import latency as act
 
-    device = available(given.device(device))
-    from mtlbench.deployed.latency import measurable
-
-    folders = measurable(folder)
-    if not folders:
-        raise ConfigError(f"'{results}' has no finished run with a network")
-    rows = side_by_side(folders, [spec(p) for p in plugin or ()], device, threads)
+    rows = act.measure_all(folder, [spec(p) for p in plugin or ()], given.device(device), threads)
     return 0 if all(row.line for row in rows) else 1
-
-
-def side_by_side(folders: Sequence[Path], own: Sequence[str], device: str, threads: int) -> list[Row]:
-    """Measure, and print a line a run."""
-    from mtlbench import records
-    from mtlbench.deployed.latency import measure, processor_of
-    from mtlbench.study.display import table
-
-    print(
-        f"latency: {len(folders)} networks side by side, {threads} thread{'s' * (threads > 1)} of {processor_of(device)}"
-    )
-    rows = measure(folders, own, device, threads)
-    cells = []
-    for row in rows:
-        start = records.read_run(row.folder).start
-        if row.line is None:
-            cells.append((start.method, start.seed, "n/a", row.reason))
-        else:
-            wide = row.line.high_ms - row.line.low_ms > WIDE * row.line.median_ms
-            spread = f"{row.line.low_ms:.2f} to {row.line.high_ms:.2f}"
-            note = spread + (" (too wide to be shown: was the machine busy?)" if wide else "")
-            cells.append((start.method, start.seed, f"{row.line.median_ms:.2f}", note))
-    print(table(("method", "seed", "ms", "quartiles"), cells))
-    return rows

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Annotated, Any, get_args
 
 import typer
 
-from mtlbench.errors import one_line, unknown
+from mtlbench import plugins
+from mtlbench.cli.tables import table
+from mtlbench.errors import PluginError, one_line, unknown
 from mtlbench.plugins import Kind
 
 WHAT = (*get_args(Kind), "presets")
@@ -20,8 +23,6 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """What is registered, one line each."""
-    from mtlbench.study.display import table
-
     if what is not None and what not in WHAT:
         raise unknown("thing to list", what, WHAT)
     found = {kind: _presets() if kind == "presets" else _registered(kind) for kind in ([what] if what else WHAT)}
@@ -41,17 +42,10 @@ def _cell(value: Any) -> str:
 
 
 def _registered(kind: Any) -> list[dict[str, Any]]:
-    from mtlbench import plugins
-
     return [{"name": name, "what": _described(kind, name)} for name in plugins.names(kind)]
 
 
 def _described(kind: Any, name: str) -> str:
-    import inspect
-
-    from mtlbench import plugins
-    from mtlbench.errors import PluginError
-
     try:
         text = inspect.getdoc(plugins.load(kind, name)) or ""
     except PluginError as error:
@@ -60,9 +54,6 @@ def _described(kind: Any, name: str) -> str:
 
 
 def _presets() -> list[dict[str, Any]]:
-    from mtlbench import plugins
-    from mtlbench.errors import PluginError
-
     rows = []
     for name in plugins.names("datasets"):
         try:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mtlbench import records
 from mtlbench.errors import ConfigError, unknown
 from mtlbench.given import path, spec
 
@@ -23,8 +24,6 @@ Plugins = Annotated[
 
 
 def _run_folder(given: str) -> Path:
-    from mtlbench import records
-
     folder = Path(path(given, "RUN"))
     if not (folder / records.FILE).is_file():
         raise ConfigError(f"'{given}' is not a run (a folder under results/records with a {records.FILE} is expected)")
@@ -69,13 +68,11 @@ def export(
         raise unknown("format", format_, formats)
     folder = _run_folder(run)
     file = _to_write(out, f"{folder.resolve().name}{formats[format_]}")
-    from mtlbench.deployed import export
-    from mtlbench.deployed import network as deployment
+    from mtlbench.deployed import export, network
 
-    deployed = deployment.load_network(folder, [spec(p) for p in plugin or ()])
-    write = export.export_onnx if format_ == "onnx" else export.export_torch
+    deployed = network.load_network(folder, [spec(p) for p in plugin or ()])
     with _whole(file) as draft:
-        write(deployed, draft)
+        export.WRITERS[format_](deployed, draft)
     print(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
     return 0
 
@@ -94,15 +91,9 @@ def predict(
     if not picture.is_file():
         raise ConfigError(f"no image '{image}'")
     file = _to_write(out, f"{picture.stem}-predictions.png")
-    from mtlbench import plugins, records
-    from mtlbench.data.base import Dataset
-    from mtlbench.deployed import network as deployment
     from mtlbench.deployed import predict
 
-    own = [spec(p) for p in plugin or ()]
-    found, named = plugins.Named(own).load("datasets", records.read_run(folder).start.dataset)
-    kind = plugins.checked(found, Dataset, "data set", named)  # type: ignore[type-abstract]
-    deployed = deployment.load_network(folder, own)
+    deployed, kind = predict.opened(folder, [spec(p) for p in plugin or ()])
     with _whole(file) as draft:
         predict.draw(deployed, kind, picture, draft)
     print(f"wrote {file}")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
 import typer
 
-from mtlbench.errors import FOREIGN, PluginError, one_line, unknown
 from mtlbench.given import spec
-
-RUN = "run"
-"""What `--set run.key=value` reaches: the training itself."""
 
 
 def show(
@@ -27,117 +21,11 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """A method, data set, kind, weighting or backbone: what it is, where it stands, and every option it has."""
-    found = list(_found(spec(name), dataset, tuple(t for t in tasks.split(",") if t)))
+    from mtlbench.cli.acts import show as act
+
+    found = list(act.found(spec(name), spec(dataset), tuple(t for t in tasks.split(",") if t)))
     if as_json:
         print(json.dumps(found, indent=2, default=str))
     else:
-        print("\n\n".join(map(_text, found)))
+        print("\n\n".join(map(act.text, found)))
     return 0
-
-
-def _found(name: str, dataset: str, tasks: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Whatever bears the name: a name may stand for things of several kinds."""
-    from mtlbench import plugins
-
-    kinds = get_args(plugins.Kind)
-    if name == RUN:
-        yield _described("training", RUN, _run_class(), dataset, tasks)
-        return
-    if ":" in name:
-        thing = plugins.load("methods", name)
-        yield _described(_kind_of(thing), name, thing, dataset, tasks)
-        return
-    bearing = [kind for kind in kinds if name in plugins.names(kind)]
-    if not bearing:
-        raise unknown("name", name, [RUN, *(n for kind in kinds for n in plugins.names(kind))])
-    for kind in bearing:
-        yield _described(plugins.WORDS[kind], name, plugins.load(kind, name), dataset, tasks)
-
-
-def _run_class() -> Any:
-    from mtlbench.config import RunConfig
-
-    return RunConfig
-
-
-def _kind_of(thing: Any) -> str:
-    """What the class of a user's file is, by the contract it keeps."""
-    from mtlbench.data.base import Dataset
-    from mtlbench.method import Method
-    from mtlbench.tasks import Kind
-
-    for base, word in ((Method, "method"), (Dataset, "data set"), (Kind, "kind of task")):
-        if isinstance(thing, type) and issubclass(thing, base):
-            return word
-    return "backbone"
-
-
-def _described(kind: str, name: str, thing: Any, dataset: str, tasks: tuple[str, ...]) -> dict[str, Any]:
-    """Everything `show` says about one thing."""
-    from mtlbench.cli.options import options
-
-    said: dict[str, Any] = {"name": name, "kind": kind, "about": inspect.getdoc(thing) or "", "source": _source(thing)}
-    if kind == "kind of task":
-        said["metrics"] = [_metric(m) for m in thing.metrics]
-    model = thing if kind == "training" else getattr(thing, "Options", None)
-    if model is None:
-        return said
-    said["options"] = [
-        {"name": o.name, "allowed": o.allowed, "default": o.default, "meaning": o.meaning, "defaults": dict(o.defaults)}
-        for o in options(model, _presets(kind, thing, dataset, tasks))
-        if kind != "training" or o.name in _settable()
-    ]
-    return said
-
-
-def _metric(metric: Any) -> str:
-    from mtlbench.tasks.metric import LABEL_UNIT
-
-    unit = f" ({metric.unit.replace(LABEL_UNIT, 'the unit of the label')})" if metric.unit else ""
-    return f"{metric.name}{unit}, {'higher' if metric.higher else 'lower'} is better{', primary' * metric.primary}"
-
-
-def _settable() -> tuple[str, ...]:
-    from mtlbench.study.settings import RUN_KEYS
-
-    return RUN_KEYS
-
-
-def _presets(kind: str, thing: Any, dataset: str, tasks: tuple[str, ...]) -> Mapping[str, Mapping[str, Any]]:
-    """What each preset sets: of a method for the data set named, of a data set for itself, of the training for both."""
-    from mtlbench import plugins
-    from mtlbench.config import Preset
-
-    if kind == "data set":
-        return {preset: values.get("data", {}) for preset, values in thing.presets.items()}
-    presets: Mapping[str, Mapping[str, Any]] = plugins.load("datasets", spec(dataset)).presets
-    if kind == "training":
-        return presets
-    if kind != "method":
-        return {}
-    names = [preset for preset in get_args(Preset) if preset in presets] or list(get_args(Preset))
-    try:
-        return {preset: thing.defaults(preset, dataset, tasks) for preset in names}
-    except FOREIGN as error:  # a user's class may do anything
-        raise PluginError(f"'{thing.__name__}' cannot name its defaults: {one_line(error)}") from error
-
-
-def _source(thing: Any) -> str:
-    """Where it is written: the file and the line."""
-    try:
-        return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
-    except (OSError, TypeError):
-        return ""
-
-
-def _text(said: Mapping[str, Any]) -> str:
-    from mtlbench.study.display import table
-
-    lines = [f"{said['name']} ({said['kind']})", "", said["about"], "", f"source: {said['source']}"]
-    lines += [f"metric: {m}" for m in said.get("metrics", ())]
-    if "options" in said:
-        owner = said["name"].rpartition(":")[2] if said["kind"] != "training" else RUN
-        rows = [(o["name"], o["allowed"], o["default"], o["meaning"]) for o in said["options"]]
-        lines += ["", f"options (--set {owner}.OPTION=VALUE)" if rows else "no options"]
-        lines += [table(("option", "allowed", "default", "meaning"), rows)] if rows else []
-    return "\n".join(lines)

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from filelock import FileLock, Timeout
 
+from mtlbench.cli.tables import table
 from mtlbench.errors import ConfigError
 from mtlbench.given import path
-
-if TYPE_CHECKING:
-    from mtlbench.runs.state import State
+from mtlbench.records import finite
+from mtlbench.runs.state import State, states
+from mtlbench.study.words import clock
 
 EVERY = 2.0  # seconds between two looks at a terminal
 PLAIN_EVERY = 10.0  # where there is none
@@ -34,8 +36,6 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Every run of a results folder: how far, how fast, where, and how it ended."""
-    from mtlbench.runs.state import states
-
     folder = _results(results)
     with suppress(KeyboardInterrupt):
         while True:
@@ -56,22 +56,16 @@ def _results(given: str) -> Path:
 
 
 def _json(found: Sequence[State]) -> str:
-    from mtlbench.records import finite
-
     return json.dumps([finite({**asdict(s), "folder": str(s.folder), "left": s.left}) for s in found], indent=2)
 
 
 def _table(found: Sequence[State]) -> str:
-    from mtlbench.study.display import table
-
     counts = Counter(s.status for s in found)
     total = f"{len(found)} runs" + "".join(f", {count} {name}" for name, count in sorted(counts.items()))
     return table(HEADER, [_row(s) for s in found]) + f"\n{total}" if found else total
 
 
 def _row(s: State) -> tuple[str, ...]:
-    from mtlbench.study.display import clock
-
     step = f"{s.step}/{s.steps}" if s.steps else ""
     rate = f"{s.rate:.3g}" if s.rate else ""
     left = clock(s.left) if s.left is not None else ""
@@ -120,8 +114,6 @@ def clean(
 
 def _left(results: Path, failed: bool) -> dict[Path, list[Path]]:
     """What may go, by run: nothing of a run that is under way or goes on from it."""
-    from mtlbench.runs.state import states
-
     found: dict[Path, list[Path]] = {}
     for s in states(results):
         whole = failed and s.status == "failed"
@@ -145,8 +137,6 @@ def _asked(question: str) -> bool:
 
 def _remove(run: Path, files: Sequence[Path]) -> int:
     """Remove a run's files under its lock; how many went. A run that somebody began meanwhile keeps them."""
-    from filelock import FileLock, Timeout
-
     try:
         with FileLock(run / "record.lock").acquire(timeout=0):
             for file in files:

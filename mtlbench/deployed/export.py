@@ -88,6 +88,10 @@ def export_onnx(deployed: DeployedNetwork, path: Path) -> None:
         )
 
 
+WRITERS = {"torch": export_torch, "onnx": export_onnx}
+"""What writes a network, by the format's name."""
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Exporters talk much on standard output and in their logs; errors are raised all the same."""

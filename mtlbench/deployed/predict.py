@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,27 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from mtlbench import plugins
 from mtlbench.data.base import Dataset
 from mtlbench.data.disk.images import photo
-from mtlbench.deployed.network import DeployedNetwork
+from mtlbench.deployed.network import DeployedNetwork, load_network
 from mtlbench.errors import ConfigError, DataError
+from mtlbench.records import read_run
 from mtlbench.tasks import Task
 from mtlbench.tasks.losses import to_label
 from mtlbench.tasks.pictures import DENSE, MAPS, Array, coloured, span
 
 INCHES = 2.6  # side of a panel
+
+
+def opened(folder: Path, own: Sequence[str]) -> tuple[DeployedNetwork, type[Dataset]]:
+    """A run's network and its data set's class, which need not have its data; `own` names classes that are not registered.
+
+    Raises what `load_network` does, and ConfigError or PluginError where the data set may not or cannot be loaded.
+    """
+    found, named = plugins.Named(own).load("datasets", read_run(folder).start.dataset)
+    kind = plugins.checked(found, Dataset, "data set", named)  # type: ignore[type-abstract]
+    return load_network(folder, own), kind
 
 
 def draw(deployed: DeployedNetwork, kind: type[Dataset], image: Path, out: Path) -> None:

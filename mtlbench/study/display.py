@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from rich.console import Console
@@ -13,10 +13,10 @@ from rich.progress import Progress as ProgressBars
 from rich.table import Column
 
 from mtlbench.runs.request import Outcome, Progress, Request
+from mtlbench.study.words import clock, label, state, verdict
 
 EVERY = 10.0  # seconds between two plain lines of a study
 NAME, BAR = 32, 16  # characters
-COLUMN = 96  # characters of a table's cell before it is wrapped
 
 
 class Display(Protocol):
@@ -36,38 +36,6 @@ Show = Callable[[int], Display]
 def display(total: int) -> Display:
     """The display for `total` runs that fits standard output."""
     return Bars(total) if sys.stdout.isatty() else Lines(total)
-
-
-def label(request: Request) -> str:
-    """A run as people call it: its method and seed, its point of a sweep, and its role where that is not the study's."""
-    config = request.config
-    role = "" if config.role == "study" else f" ({config.role})"
-    return f"{config.method} seed {config.seed}{f' at {request.point}' if request.point else ''}{role}"
-
-
-def state(progress: Progress) -> str:
-    """Phase, speed, losses: what stands behind a bar or in a line."""
-    losses = " ".join(f"{task} {loss:.3g}" for task, loss in progress.losses.items())
-    rate = f"{progress.rate:.3g} steps/s" if progress.rate else ""
-    return ", ".join(part for part in (progress.phase, rate, losses, progress.message) if part)
-
-
-def verdict(outcome: Outcome) -> str:
-    """How a run ended, in a few words."""
-    seconds = f" in {clock(outcome.seconds)}" if outcome.seconds else ""
-    score = "" if outcome.score is None else f", validation score {outcome.score:.3f}"
-    reason = f": {outcome.reason}" if outcome.reason else ""
-    before = "skipped: " if outcome.skipped and outcome.status != "busy" else ""
-    return f"{before}{outcome.status}{seconds}{score}{reason}"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people read them: 42 s, 3:07 min, 2:05 h."""
-    whole = round(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes}:{rest:02d} min" if minutes < 100 else f"{minutes // 60}:{minutes % 60:02d} h"
 
 
 class Silence:
@@ -171,11 +139,3 @@ class Bars:
             self._bars.remove_task(self._tasks.pop(number))
         self._bars.advance(self._study)
         self._bars.print(f"{label(request)}: {verdict(outcome)}", markup=False, highlight=False)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A plain table for the terminal."""
-    from tabulate import tabulate
-
-    cells = [[str(cell) for cell in row] for row in rows]
-    return tabulate(cells, header, tablefmt="simple", disable_numparse=True, maxcolwidths=COLUMN)

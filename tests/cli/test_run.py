@@ -127,9 +127,7 @@ def test_tuning_runs_its_trials_first_and_the_dry_run_knows(capsys, tmp_path):
 
 def test_pretrained_may_stand_without_a_value(capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "mtlbench.study.settings.gather", lambda flags, file: seen.append(flags["pretrained"]) or {}["stop"]
-    )
+    monkeypatch.setattr("mtlbench.cli.run.gather", lambda flags, file: seen.append(flags["pretrained"]) or {}["stop"])
     for arguments in (["--pretrained"], ["--pretrained", "--force"], ["--pretrained", "file.pth"], ["--pretrained=a"]):
         assert main(["run", *arguments]) == 1
     assert seen == ["imagenet", "imagenet", "file.pth", "a"]

@@ -16,7 +16,7 @@ import pytest
 from mtlbench import records
 from mtlbench.runs import runner
 from mtlbench.runs.runner import Outcome, Progress
-from mtlbench.study import display, launch, study
+from mtlbench.study import display, launch, study, words
 from mtlbench.study.settings import gather
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -284,4 +284,4 @@ def test_bars_live_through_a_study(tmp_path, capsys):
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (187, "3:07 min"), (7500, "2:05 h")])
 def test_clock(seconds, text):
-    assert display.clock(seconds) == text
+    assert words.clock(seconds) == text

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mtlbench.report.analysis.aggregate import Aggregate, Line, Series
-    from mtlbench.report.compare import Change, Comparison
-    from mtlbench.report.report import Report
+from mtlbench.records import finite
+from mtlbench.report.analysis.aggregate import Aggregate, Line, Series, mean
+from mtlbench.report.compare import Change, Comparison
+from mtlbench.report.report import Report
+from mtlbench.report.tables.header import title
 
 
 def as_json(data: Any) -> str:
     """Data as JSON text; what is no number is null."""
-    from mtlbench.records import finite
-
     return json.dumps(finite(data), indent=2, default=str)
 
 
@@ -30,8 +29,6 @@ def of_report(report: Report) -> dict[str, Any]:
 
 
 def _study(result: Aggregate) -> dict[str, Any]:
-    from mtlbench.report.tables.header import title
-
     return {"study": title(result.study), "rows": [_row(line) for line in result.lines]}
 
 
@@ -58,8 +55,6 @@ def _each(found: Mapping[str, Series]) -> dict[str, Any]:
 
 
 def _series(values: Series) -> dict[str, Any]:
-    from mtlbench.report.analysis.aggregate import mean
-
     return {"by seed": dict(values), **asdict(mean(values))}
 
 
