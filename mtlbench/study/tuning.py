@@ -1,9 +1,9 @@
 """The tuning stage: the same space and the same number of validation-only trials for every method.
 
-Trial 0 is the method as it stands. Trial i >= 1 takes the i-th point of a Sobol sequence, which never repeats: learning
-rate, weight decay, dropout, the tasks' weights, and then the knobs that a method's options declare (`Knob`). So what all
-methods share is the same for all, and more trials only add to fewer. A trial runs on every tuning seed, none of them the
-study's; its score is the mean.
+Trial 0 is the method as it stands, in the middle of the space. Trial i >= 1 takes point i + 1 of a Sobol sequence, whose
+point 1 is the middle too, so no value is tried twice: learning rate, weight decay, dropout, the tasks' weights, and then
+the knobs that a method's options declare (`Knob`). So what all methods share is the same for all, and more trials only add
+to fewer. A trial runs on every tuning seed, none of them the study's; its score is the mean.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def point(study: ResolvedStudy, entry: Entry, trial: int) -> Values:
     tasks = study.base["tasks"]
     weighted = base["weighting"] == "fixed" and len(tasks) > 1
     knobs = entry.cls.knobs() if entry.cls is not None else {}
-    shared = 3 + len(tasks)
-    places = sobol(shared + len(knobs), trial)
+    shared = 3 + len(tasks) - 1
+    places = sobol(shared + len(knobs), trial + 1)
     values: Values = {
         "lr": _rounded(base["lr"] * _between(LR, places[0])),
         "weight_decay": _rounded(base["weight_decay"] * _between(WEIGHT_DECAY, places[1])),
@@ -112,11 +112,15 @@ def sobol(dimensions: int, index: int) -> tuple[float, ...]:
 
 
 def simplex(places: Sequence[float]) -> list[float]:
-    """Weights with the mean 1 from as many coordinates in (0, 1): uniform on the simplex, but none below LEAST_WEIGHT."""
-    parts = [-math.log(p) for p in places]
-    total = sum(parts)
-    count = len(parts)
-    return [LEAST_WEIGHT + (1 - LEAST_WEIGHT) * count * p / total for p in parts]
+    """Weights with the mean 1, one more than coordinates in (0, 1): uniform on the simplex, but none below LEAST_WEIGHT.
+
+    Sticks are broken off what is left, so that different coordinates are different weights.
+    """
+    parts, left = [], 1.0
+    for behind, place in zip(range(len(places), 0, -1), places, strict=True):
+        parts.append(left * (1 - place ** (1 / behind)))
+        left -= parts[-1]
+    return [LEAST_WEIGHT + (1 - LEAST_WEIGHT) * (len(places) + 1) * p for p in [*parts, left]]
 
 
 def _between(limits: tuple[float, float], share: float) -> float:

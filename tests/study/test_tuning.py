@@ -28,6 +28,16 @@ def test_points_are_sobols_and_never_repeat():
     assert len(set(points)) == 64
 
 
+def test_no_value_is_tried_twice_not_even_the_ones_the_method_stands_at():
+    """Four trials once had the factors 1, 1, .45 and 2.24 on the learning rate."""
+    made = make()
+    own = {"lr": 0.003, "weight_decay": 1e-4, "weights": {"disc": 1.0, "distance": 1.0}}
+    tried = [{**own, **tuning.point(made, made.entries[0], i)} for i in range(32)]
+    for key in own:
+        assert len({str(values[key]) for values in tried}) == 32
+    assert [round(values["lr"] / 0.003, 2) for values in tried[:4]] == [1.0, 2.24, 0.45, 0.67]
+
+
 def test_every_method_gets_the_same_points_and_more_trials_only_add():
     made = make(methods=f"{BOTH},{BRANCHES},cross-stitch", tune="4")
     points = [
@@ -59,7 +69,7 @@ def test_weights_that_are_not_fixed_are_left_alone():
 
 
 def test_the_simplex_is_covered_evenly():
-    drawn = [tuning.simplex(tuning.sobol(3, i)) for i in range(1, 1025)]
+    drawn = [tuning.simplex(tuning.sobol(2, i)) for i in range(1, 1025)]
     assert [sum(d[k] for d in drawn) / 1024 for k in range(3)] == pytest.approx([1, 1, 1], abs=0.01)
     below = sum(d[0] < 0.05 + 0.95 * 3 * 0.5 for d in drawn) / 1024  # of a flat Dirichlet of 3: 1 - (1 - x)^2 at .5
     assert below == pytest.approx(0.75, abs=0.01)
