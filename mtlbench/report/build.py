@@ -33,7 +33,7 @@ def write(results: Path, out: Path | None = None) -> Report:
     disk = Disk(report.out)
     with uncollected():
         tables, rankings = _all_tables(disk, report)
-        figures = all_figures(report.aggregates, rankings, report.fronts)
+        figures = all_figures(report.aggregates, rankings, report.fronts, report.sweeps)
     for figure in figures:
         _figure(disk, figure)
     with uncollected():

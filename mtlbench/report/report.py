@@ -14,6 +14,7 @@ from mtlbench.report.analysis import bootstrap, claims
 from mtlbench.report.analysis.aggregate import Aggregate, aggregate
 from mtlbench.report.analysis.fronts import Front, fronts
 from mtlbench.report.analysis.overview import Overview, overview
+from mtlbench.report.analysis.sweeps import Sweep, sweeps
 from mtlbench.report.reading.reported_run import ReportedRun, reported
 from mtlbench.report.reading.studies import studies
 from mtlbench.report.tables.header import title
@@ -31,6 +32,7 @@ class Report:
     problems: list[str]
     overview: Overview
     fronts: list[Front] = field(default_factory=list)
+    sweeps: list[Sweep] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     @property
@@ -55,8 +57,8 @@ def read(results: Path, out: Path | None = None) -> Report:
             claims.compare(result)
             result.test = bootstrap.resample(result)
         whole = overview(aggregates)
-        over_weights = fronts(aggregates)
-    return Report(results, out or results, aggregates, runs, problems, whole, over_weights)
+        over_weights, over_numbers = fronts(aggregates), sweeps(aggregates)
+    return Report(results, out or results, aggregates, runs, problems, whole, over_weights, over_numbers)
 
 
 @contextmanager

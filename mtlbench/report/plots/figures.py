@@ -14,6 +14,7 @@ from typing import Any
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.analysis.fronts import Front
 from mtlbench.report.analysis.ranking import Ranking
+from mtlbench.report.analysis.sweeps import Sweep
 from mtlbench.report.plots import (
     bars,
     classified,
@@ -27,6 +28,7 @@ from mtlbench.report.plots import (
     samples,
     scaling,
     style,
+    sweeps,
     transfer,
     trees,
     trials,
@@ -46,7 +48,7 @@ STUDY: Mapping[str, ModuleType] = {
     "classified": classified,
 }
 WIDE = ("gallery", "classified")
-KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critical, "front": fronts}
+KINDS: Mapping[str, ModuleType] = {**STUDY, "scaling": scaling, "ranks": critical, "front": fronts, "over": sweeps}
 
 
 @cache
@@ -103,7 +105,10 @@ class Figure:
 
 
 def figures(
-    results: Iterable[Aggregate], rankings: Iterable[Ranking] = (), over_weights: Iterable[Front] = ()
+    results: Iterable[Aggregate],
+    rankings: Iterable[Ranking] = (),
+    over_weights: Iterable[Front] = (),
+    over_numbers: Iterable[Sweep] = (),
 ) -> list[Figure]:
     """Every figure of every study that has data for it, then those over several studies."""
     results = list(results)
@@ -121,6 +126,8 @@ def figures(
         found.append(Figure(ranking.name, "ranks", "", critical.TITLE, critical.data(ranking.ranks)))
     for front in over_weights:
         found.append(Figure(front.name, "front", "", fronts.TITLE, fronts.data(front, order)))
+    for sweep in over_numbers:
+        found.append(Figure(sweep.name, "over", "", sweeps.TITLE, sweeps.data(sweep, order)))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mtlbench.report.report import Report
 from mtlbench.report.tables.formats import Table
 from mtlbench.report.tables.fronts import front_said, front_title, points_table, reach_table
+from mtlbench.report.tables.sweeps import sweep_said, sweep_table, sweep_title
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Section:
 
 
 def sections(report: Report) -> Iterator[Section]:
-    """Every front over the tasks' weights: what is reached, and every point."""
+    """Every front over the tasks' weights (what is reached, and every point), and every sweep over one number."""
     for front in report.fronts:
         name, title, said = front.name, front_title(front), front_said(front)
         reach, points = reach_table(front), points_table(front)
@@ -30,3 +31,5 @@ def sections(report: Report) -> Iterator[Section]:
             yield Section(f"{name}-points", f"{title}: every point", said, points)
         else:
             yield Section(name, title, said, points)
+    for sweep in report.sweeps:
+        yield Section(sweep.name, sweep_title(sweep), sweep_said(sweep), sweep_table(sweep))

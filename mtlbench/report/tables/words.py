@@ -75,3 +75,11 @@ FRONT_REACH = (
     "at least as good as (hypervolume; a seed may leave the box). Less hard sharing's: over the same weights, paired by seed, "
     "with its 95 % t interval; p of the paired t test, corrected over the methods (Holm). Not told apart is not equal."
 )
+SWEEP = (
+    "Mean over seeds with its 95 % t interval; Δ of the primary metrics is over single-task of the same seed and value. Rise: "
+    "the slope of the least squares line through each seed's figures, with its 95 % t interval."
+)
+SWEEP_MARKS = (
+    " ▲ better, ▼ worse than hard sharing at the same value, by a paired test corrected over the {tested} comparisons of this "
+    "table (Holm). No mark: not told apart, which is not equal."
+)
