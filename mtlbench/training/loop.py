@@ -282,7 +282,8 @@ class Trainer:
         scores = self._measure(phase, "curve")
         for rule in self.rules:
             score = scores[judge(rule)]
-            if rule != "last" and (score > self.state.best.get(rule, -math.inf) or rule not in self.chosen):
+            best = self.state.best.get(rule, math.nan)  # NaN: no task had a score yet, so the latest is as good as any
+            if rule != "last" and (math.isnan(best) or score > best):
                 self.state.best[rule] = score
                 self._select(rule)
 
