@@ -1,13 +1,14 @@
-# make run | test | check | report | throughput. Each makes its own virtual environment, once.
+# make run | study | test | check | report | throughput. Each makes its own virtual environment, once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: help install run report test check throughput clean
+.PHONY: help install run study report test check throughput clean
 
 help:
 	@echo "make run         the default study: every method on the embedded scenes, quick preset, and its report"
+	@echo "make study       the study of docs/study.md, a cell after the other: make study DATA=DIR CELLS='A D'"
 	@echo "make report      tables, figures and page again, from results/records alone"
 	@echo "make test        the tests"
 	@echo "make check       style and types"
@@ -24,6 +25,16 @@ $(READY): pyproject.toml constraints.txt
 
 run: $(READY)
 	$(BIN)/python -m mtlbench run --methods all
+
+# DATA holds nyuv2, pacs and fdu-mtl. Finished runs are skipped, interrupted ones go on: the same command continues it.
+DATA ?= data
+CELLS ?= G A R D C1 C0 F E B X
+
+study: $(READY)
+	for cell in $(CELLS); do \
+	    DATA=$(DATA) $(BIN)/python -m mtlbench run --config docs/study/$$cell.yaml --no-report || exit; \
+	done
+	$(BIN)/python -m mtlbench report results
 
 report: $(READY)
 	$(BIN)/python -m mtlbench report results

@@ -1,0 +1,60 @@
+"""The study's cells: the files that `make study` runs say what docs/study.md declares."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mtlbench.study.settings import Settings, gather
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = {"A": 8000, "R": None}
+"""What the table leaves open: A's steps are past the knee, R has the quick preset's."""
+
+
+def declared() -> dict[str, list[str]]:
+    """The rows of the table of cells: name -> what stands in it."""
+    rows = re.findall(r"^\| ([A-Z]) \|(.+)\|$", (ROOT / "docs/study.md").read_text("utf-8"), re.MULTILINE)
+    cells = {name: [part.strip() for part in rest.split("|")] for name, rest in rows}
+    return {name: parts for name, parts in cells.items() if len(parts) == 4}
+
+
+def files(cell: str) -> list[Path]:
+    """A cell's files: one, or one a value of what it compares."""
+    return sorted((ROOT / "docs/study").glob(f"{cell}*.yaml"))
+
+
+def read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("DATA", "somewhere")
+    return gather({}, str(path))
+
+
+def test_every_cell_is_declared_and_run() -> None:
+    names = {path.stem[0] for path in (ROOT / "docs/study").glob("*.yaml")}
+    assert names == set(declared()) == set("GARDCFEBX")
+    makefile = re.search(r"^CELLS \?= (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert makefile is not None
+    assert sorted(makefile[1].split()) == sorted(path.stem for path in (ROOT / "docs/study").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("cell", "GARDCFEBX")
+def test_cell_says_what_is_declared(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, steps, seeds = declared()[cell]
+    number = int(steps.replace(",", "")) if steps[0].isdigit() else STEPS[cell]
+    counts = [int(n) for n in re.findall(r"\d+", seeds)]
+    for path in files(cell):
+        settings = read(path, monkeypatch)
+        assert settings.run.get("steps") == number
+        assert len(settings.seeds) in counts
+        assert settings.threads == 1  # of other threads the last digits are others
+
+
+@pytest.mark.parametrize("cell", "ADC")
+def test_confirmatory_cells_are_on_equal_terms(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in files(cell):
+        settings = read(path, monkeypatch)
+        assert (settings.tune, settings.tune_seeds) == (8, 2)
+        assert settings.run["budget"] == "compute"
+        assert {"single-task", "hard-sharing", "adashare", "random-policy"} <= set(settings.methods)
