@@ -12,4 +12,5 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     from tabulate import tabulate  # every command's start would pay for it
 
     cells = [[str(cell) for cell in row] for row in rows]
-    return tabulate(cells, header, tablefmt="simple", disable_numparse=True, maxcolwidths=COLUMN)
+    wide = any(len(cell) > COLUMN for row in cells for cell in row)  # wrapping takes longer than all the rest
+    return tabulate(cells, header, tablefmt="simple", disable_numparse=True, maxcolwidths=COLUMN if wide else None)

@@ -11,6 +11,7 @@ from mtlbench import records
 from mtlbench.errors import RecordError
 from mtlbench.runs.assembly import Assembly, start_line
 from mtlbench.runs.course import Course
+from mtlbench.runs.previews import Previews
 from mtlbench.runs.request import Outcome, Preview, Progress, Request
 from mtlbench.runs.signs import Signs
 
@@ -30,9 +31,7 @@ __all__ = [
 
 def plan(request: Request) -> Preview:
     """What a request would do, without doing it; raises what is wrong with it."""
-    parts = Assembly(request)
-    phases = parts.phases(method := parts.method(), parts.account(method))
-    return Preview(parts.folder, records.status_of(parts.folder), phases, sum(p.steps for p in phases))
+    return Previews().of(request)
 
 
 def folder_of(request: Request) -> Path:

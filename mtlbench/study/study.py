@@ -7,6 +7,7 @@ What a flag says wins over the `--config` file, which wins over the data set's p
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from mtlbench.training.weighting import Weighting, make_weighting, weighting_cla
 
 STEPS: Mapping[str, int] = {"quick": 300, "standard": 3000, "paper": 20000}
 """Steps under each preset where a data set names none of its own."""
+MOST_RUNS = 10_000
+"""Of a study: so many a report shows."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ def resolve(settings: Settings, command: str = "") -> ResolvedStudy:
         t: float({**study.dataset.weights, **study.base.get("weights", {})}.get(t, 1.0)) for t in study.base["tasks"]
     }
     owners = {study.base["dataset"], *(e.name for e in study.entries)}
-    points = [(point, _resolve(at, command)) for point, at in variants(settings, own, owners)]
+    at_points = variants(settings, own, owners)
+    _few_enough(settings, study.entries, len(at_points))
+    points = [(point, _resolve(at, command)) for point, at in at_points]
     return replace(study, points=tuple(replace(at, point=point) for point, at in points))
 
 
@@ -66,6 +71,7 @@ def _resolve(settings: Settings, command: str) -> ResolvedStudy:
     """A study without its sweep."""
     kind = dataset_class(settings.dataset)
     chosen = entries(settings, kind.name)
+    _few_enough(settings, chosen)
     if unwanted := set(settings.run) - set(RUN_KEYS):
         raise unknown("option of run", min(unwanted), RUN_KEYS)
     preset = _preset(kind, settings.preset)
@@ -99,6 +105,16 @@ def _resolve(settings: Settings, command: str) -> ResolvedStudy:
     study = ResolvedStudy(settings, chosen, base, dataset, device, weights, command, own, parallel=parallel)
     runs(study)  # every method's options are right, too
     return study
+
+
+def _few_enough(settings: Settings, chosen: Sequence[Entry], points: int = 1) -> None:
+    """ConfigError for a study of more runs than a report can show."""
+    counts = {"methods": len(chosen), "points": points, "seeds": len(settings.seeds)}
+    trials = len(chosen) * settings.tune * settings.tune_seeds
+    if (total := math.prod(counts.values()) + trials) > MOST_RUNS:
+        said = " x ".join(f"{n:,} {what}" for what, n in counts.items() if n > 1 or what == "methods")
+        more = f" and {trials:,} trials" if trials else ""
+        raise ConfigError(f"{said}{more} are {total:,} runs (allowed: up to {MOST_RUNS:,} in a study)")
 
 
 def _before_data(
@@ -212,13 +228,18 @@ def runs(study: ResolvedStudy, chosen: Mapping[str, Mapping[str, Any]] | None = 
 
     Points may have runs in common (those of methods whose options are not swept): each is asked for once.
     """
+    seeds = study.settings.seeds
     found: dict[tuple[str, str], Request] = {}
-    for seed in study.settings.seeds:
-        for at in study.points or (study,):
-            for e in at.entries:
-                asked = request(at, e, seed, **(chosen or {}).get(e.name, {}))
-                found.setdefault((asked.method, asked.config.model_dump_json()), asked)
-    return list(found.values())
+    for at in study.points or (study,):
+        for e in at.entries:
+            asked = request(at, e, seeds[0], **(chosen or {}).get(e.name, {}))
+            found.setdefault((asked.method, asked.config.model_dump_json()), asked)
+    return [at_seed(asked, seed) for seed in seeds for asked in found.values()]
+
+
+def at_seed(request: Request, seed: int) -> Request:
+    """The same run with another seed, the one thing about it that changes."""
+    return replace(request, config=request.config.model_copy(update={"seed": seed}))
 
 
 def request(

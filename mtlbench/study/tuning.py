@@ -21,7 +21,7 @@ from mtlbench.errors import RecordError
 from mtlbench.runs import runner
 from mtlbench.runs.request import Outcome, Request
 from mtlbench.study.entries import Entry
-from mtlbench.study.study import ResolvedStudy, request
+from mtlbench.study.study import ResolvedStudy, at_seed, request
 
 LR = (0.2, 5.0)  # factors on the study's learning rate, log-uniformly
 WEIGHT_DECAY = (0.1, 10.0)  # factors on its weight decay
@@ -51,12 +51,13 @@ def trials(study: ResolvedStudy) -> list[Request]:
     same: dict[str, Any] = {"role": "tune", "data": _data(study)}
     if settings.tune_steps is not None:
         same["steps"] = settings.tune_steps
-    return [
-        request(study, e, seed, trial=i, **same, **point(study, e, i))
+    own = seeds(study) if settings.tune else []
+    first = (
+        request(study, e, own[0], trial=i, **same, **point(study, e, i))
         for e in study.entries
         for i in range(settings.tune)
-        for seed in seeds(study)
-    ]
+    )
+    return [at_seed(asked, seed) for asked in first for seed in own]
 
 
 def seeds(study: ResolvedStudy) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,29 @@ def test_one_run_a_method_and_seed_seeds_outermost():
     requests = study.runs(make(seeds="3,1"))
     pairs = [(r.config.seed, r.config.method) for r in requests]
     assert pairs == [(3, "single-task"), (3, "hard-sharing"), (1, "single-task"), (1, "hard-sharing")]
+
+
+def test_another_seed_is_all_that_differs():
+    made = make(seeds="3,1,10")
+    assert study.runs(made) == [study.request(made, e, seed) for seed in (3, 1, 10) for e in made.entries]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"seeds": "0-5000"}, "2 methods x 5,001 seeds are 10,002 runs (allowed: up to 10,000 in a study)"),
+        ({"tune": 1000, "tune_seeds": 5}, "2 methods and 10,000 trials are 10,002 runs (allowed: up to"),
+        ({"sweep": "run.lr=.1,.2,.3", "seeds": "0-1999"}, "2 methods x 3 points x 2,000 seeds are 12,000 runs"),
+    ],
+    ids=["seeds", "trials", "points"],
+)
+def test_more_runs_than_a_report_shows_are_refused(flags, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        make(**flags)
+
+
+def test_as_many_as_it_shows_are_not():
+    assert len(study.runs(make(seeds="0-4999"))) == study.MOST_RUNS
 
 
 def test_options_are_stored_in_full_and_decide_the_identity():

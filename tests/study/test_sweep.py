@@ -10,10 +10,10 @@ from mtlbench import records
 from mtlbench.errors import MtlbenchError
 from mtlbench.runs import runner
 from mtlbench.study import following, study
-from mtlbench.study.conduct import run_study
 from mtlbench.study.controls import Spent, controls
 from mtlbench.study.display import label
 from mtlbench.study.settings import gather
+from mtlbench.study.start import run_study
 from mtlbench.study.sweep import simplex
 
 TINY = ["related.items=40", "related.test_items=20", "run.width=0.0625", "run.steps=4", "run.batch_size=4"]

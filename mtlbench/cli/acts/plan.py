@@ -9,7 +9,7 @@ from typing import Any
 from mtlbench import records
 from mtlbench.cli.tables import table
 from mtlbench.errors import FOREIGN, ConfigError, MtlbenchError, one_line
-from mtlbench.runs import runner
+from mtlbench.runs.previews import Previews
 from mtlbench.runs.request import Preview, Request
 from mtlbench.study import tuning
 from mtlbench.study.controls import Spent, controls, spent
@@ -23,9 +23,10 @@ def print_plan(study: ResolvedStudy) -> None:
     requests = (tuning.trials(study) if study.settings.tune else []) + runs(
         study, {n: c.values for n, c in chosen.items()}
     )
-    plans = [_plan(r) for r in requests]
+    known = Previews()
+    plans = [_plan(r, known) for r in requests]
     extra = controls(study, requests, [spent(p.folder) or Spent(p.steps) for p in plans])
-    requests, plans = [*requests, *extra], [*plans, *(_plan(r) for r in extra)]
+    requests, plans = [*requests, *extra], [*plans, *(_plan(r, known) for r in extra)]
     speeds = _speeds(study.settings.out)
     rows = [_row(r, p, speeds) for r, p in zip(requests, plans, strict=True)]
     print(table(("method", "seed", "role", "phases", "steps", "status", "seconds"), rows))
@@ -37,7 +38,7 @@ def print_plan(study: ResolvedStudy) -> None:
         print("the study's own learning rates follow from the trials, so its runs may differ from those shown")
 
 
-def _plan(request: Request) -> Preview:
+def _plan(request: Request, known: Previews) -> Preview:
     """A request's plan; where a user's method breaks even that, an empty one."""
     waits = ""
     try:
@@ -45,7 +46,7 @@ def _plan(request: Request) -> Preview:
             request = completed(request)
         except ConfigError:
             waits = f"waits for {follows(request)}"
-        plan = runner.plan(request)
+        plan = known.of(request)
         return replace(plan, status=waits or plan.status)
     except ConfigError:
         raise
