@@ -100,7 +100,9 @@ def _is_cut_off(text: bytes, rest: Sequence[bytes]) -> bool:
 def _quickly(text: bytes) -> AnyLine | None:
     """A sound line of our schema, parsed and validated in one go; None sends it the slow way, which finds the words."""
     try:
-        line = _ADAPTER.validate_json(text)
+        line: AnyLine = _ADAPTER.validator.validate_json(
+            text
+        )  # the adapter's own method looks at much that is not given
     except ValidationError:
         return None
     return None if isinstance(line, Start) and line.schema_version != SCHEMA else line
@@ -146,6 +148,8 @@ def _attempts(lines: list[AnyLine]) -> list[int]:
 
 def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
     run: Run | None = None
+    logs: dict[int, Log] = {}  # by what makes a line written again the same one; the last one stands, in its place
+    evals: dict[tuple[object, ...], Eval] = {}
     for line in lines:
         if line.attempt != attempt:
             continue
@@ -154,14 +158,18 @@ def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
         elif run is None:
             continue
         elif isinstance(line, Resume):
-            run.logs = [x for x in run.logs if x.step <= line.step]
-            run.evals = [x for x in run.evals if x.step <= line.step and x.purpose not in ("final", "constant", "rule")]
+            logs = {k: x for k, x in logs.items() if x.step <= line.step}
+            evals = {
+                k: x for k, x in evals.items() if x.step <= line.step and x.purpose not in ("final", "constant", "rule")
+            }
             run.cost, run.latency, run.end, run.artefacts = None, None, None, []
             run.notes += [line.note] if line.note else []
         elif isinstance(line, Log):
-            run.logs = [x for x in run.logs if x.step != line.step] + [line]
+            logs.pop(line.step, None)
+            logs[line.step] = line
         elif isinstance(line, Eval):
-            run.evals = [e for e in run.evals if not _is_same(e, line)] + [line]
+            evals.pop(key := _key(line), None)
+            evals[key] = line
         elif isinstance(line, Cost):
             run.cost = line
         elif isinstance(line, SideBySide):
@@ -170,12 +178,14 @@ def _fold(folder: Path, lines: list[AnyLine], attempt: int) -> Run | None:
             run.artefacts.append(line)
         elif isinstance(line, End):
             run.end = line
+    if run is not None:
+        run.logs, run.evals = list(logs.values()), list(evals.values())
     return run
 
 
-def _is_same(one: Eval, other: Eval) -> bool:
-    """Whether two lines are one evaluation: a run that was killed right after it wrote it, and went on, wrote it again."""
-    return all(getattr(one, k) == getattr(other, k) for k in ("step", "phase", "split", "purpose", "rule"))
+def _key(line: Eval) -> tuple[object, ...]:
+    """What is equal in two lines of one evaluation: a run killed right after it wrote it, and going on, wrote it again."""
+    return line.step, line.phase, line.split, line.purpose, line.rule
 
 
 def status_of(folder: Path) -> str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mtlbench.report.plots.figures import Figure
 
 
+KINDS = ("csv", "tex")
+
+
 def write(results: Path, out: Path | None = None) -> Report:
     """Write tables, figures and the page of a results folder under `out` (by default into the folder itself)."""
     from mtlbench.report.page import page  # matplotlib and the templates are loaded only where they are needed
@@ -34,6 +37,7 @@ def write(results: Path, out: Path | None = None) -> Report:
     with uncollected():
         tables, rankings = _all_tables(disk, report)
         figures = all_figures(report.aggregates, rankings, report.fronts, report.sweeps)
+    disk.announce(f"figures/{f.name}.{suffix}" for f in figures for suffix in f.suffixes)
     for figure in figures:
         _figure(disk, figure)
     with uncollected():
@@ -54,6 +58,8 @@ def write_tables(results: Path, out: Path) -> Report:
 
 def _all_tables(disk: Disk, report: Report) -> tuple[dict[str, list[formats.Table]], list[Ranking]]:
     tables = {r.study.name: all_tables(r) for r in report.aggregates}
+    disk.announce(f"tables/{study}.md" for study in tables)
+    disk.announce(f"tables/{study}-{t.name}.{kind}" for study, some in tables.items() for t in some for kind in KINDS)
     for result in report.aggregates:
         _tables(disk, result, tables[result.study.name])
     if report.overview.labels:

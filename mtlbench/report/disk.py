@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,8 +41,7 @@ class Disk:
         data = content.encode("utf-8", "replace") if isinstance(content, str) else content
         path = self._place(name)
         self.digests[name] = _digest(data)
-        if name not in self.before and name != MANIFEST:
-            self._announce(name)
+        self.announce([name])
         try:
             if not _same(path, data):
                 _replace(path, data)
@@ -65,10 +64,12 @@ class Disk:
                 (self.root / name).unlink(missing_ok=True)
         self._write_manifest(self.digests)
 
-    def _announce(self, name: str) -> None:
-        """Name a new file in the manifest before it is written: a report that is killed leaves nothing unknown."""
-        self.before[name] = ""
-        self._write_manifest({**self.before, **self.digests, name: ""})
+    def announce(self, names: Iterable[str]) -> None:
+        """Name new files in the manifest before they are written: a report that is killed leaves nothing unknown."""
+        new = [name for name in names if name not in self.before and name != MANIFEST]
+        if new:
+            self.before.update(dict.fromkeys(new, ""))
+            self._write_manifest({**self.before, **self.digests, **dict.fromkeys(new, "")})
 
     def _write_manifest(self, digests: dict[str, str]) -> None:
         figures = {**self.drawn, **self.hashes} if digests is not self.digests else self.hashes

@@ -63,13 +63,19 @@ def read(results: Path, out: Path | None = None) -> Report:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the garbage collector: records hold no cycles, and looking for some takes longer than reading them."""
+    """Without the garbage collector: records hold no cycles, and looking for some takes longer than reading them.
+
+    Nor does it look afterwards: what was made meanwhile is filed as old, for whenever everything is looked through.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if collecting:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

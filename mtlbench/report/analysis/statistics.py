@@ -58,18 +58,21 @@ class Span:
 
 def summarise(values: Sequence[float] | Floats, least: float = 0.0) -> Summary:
     """Mean, sample deviation (n - 1) and t interval of the finite values; a deviation below `least` is taken for that."""
-    data = np.asarray(values, dtype=np.float64)
-    data = data[np.isfinite(data)]
+    data = [x for x in _plain(values) if math.isfinite(x)]  # few values: numpy would take several times as long
     n = len(data)
     if n == 0:
         return EMPTY
     if n == 1:
-        return Summary(1, float(data[0]))
-    same = bool((data == data[0]).all())  # the mean of equal values may differ from them in its last bit
-    mean, sd = (float(data[0]), 0.0) if same else (float(data.mean()), float(data.std(ddof=1)))
-    sd = max(sd, least)
+        return Summary(1, data[0])
+    same = data.count(data[0]) == n  # the mean of equal values may differ from them in its last bit
+    mean = data[0] if same else math.fsum(data) / n
+    sd = max(math.sqrt(math.fsum([(x - mean) ** 2 for x in data]) / (n - 1)), least)
     half = t_quantile(n - 1) * sd / math.sqrt(n)
     return Summary(n, mean, sd, mean - half, mean + half)
+
+
+def _plain(values: Sequence[float] | Floats) -> list[float]:
+    return values.tolist() if isinstance(values, np.ndarray) else [float(x) for x in values]
 
 
 @cache
@@ -107,7 +110,7 @@ def paired(a: Sequence[float] | Floats, b: Sequence[float] | Floats, least: floa
 
     A spread of the differences below `least` is taken for that (`resolution.py`).
     """
-    difference = summarise(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64), least)
+    difference = summarise([x - y for x, y in zip(_plain(a), _plain(b), strict=True)], least)
     if difference.n < 2:
         return Paired(difference)
     p = p_value(difference)

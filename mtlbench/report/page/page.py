@@ -86,6 +86,7 @@ def write(
     page = environment().get_template("index.html")
     disk.put("index.html", page.render(title="mtlbench report", question=QUESTION, assets=assets(), **content))
     row = environment().get_template("row.html")
+    disk.announce(f"runs/{row_file(result.study, line.row)}" for result in report.aggregates for line in result.lines)
     for result in report.aggregates:
         study = {"id": result.study.name, "title": title(result.study)}
         for line in result.lines:
