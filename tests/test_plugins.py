@@ -59,7 +59,9 @@ def test_the_examples_stand_in_the_same_report_as_the_built_ins(capsys):
 def test_extending_shows_the_files_the_tests_run():
     page = (ROOT / "docs" / "extending.md").read_text()
     shown = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    for name, most in (("my_method.py", 30), ("my_dataset.py", 40), ("my_kind.py", 50)):
+    mine = {"my_method.py": 30, "my_dataset.py": 40, "my_kind.py": 50, "my_backbone.py": 30, "my_weighting.py": 20}
+    assert mine.keys() == {path.name for path in EXAMPLES.glob("my_*.py")}
+    for name, most in mine.items():
         text = (EXAMPLES / name).read_text()
         assert text in shown
         assert sum(bool(line.strip()) for line in text.splitlines()) <= most

@@ -171,7 +171,10 @@ EARLY = [
     (["--backbone", "broken.py:Net"], "cannot import 'broken.py': ZeroDivisionError"),
     (["--preset", "papier"], "unknown preset of the study 'papier'"),
     (["--pretrained", "broken.py"], "cannot read weights file 'broken.py'"),
-    (["--device", "mps"], "device is 'mps' (allowed: auto, cpu, cuda, or cuda:1 for the second of several)"),
+    (
+        ["--device", "mps"],
+        "device is 'mps' (Apple's GPUs are not supported; allowed: auto, cpu, cuda, or cuda:1 for the second of several)",
+    ),
     (["--device", "cuda:999"], "device 'cuda:999' is not available here (allowed: auto, cpu"),
     (["--device", "gpu:99"], "device 'cuda:99' is not available here (allowed: auto, cpu"),
     (["--workers", "0"], "'workers' is '0'"),

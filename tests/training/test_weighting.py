@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from mtlbench.training.loop import Hooks, Trainer
 from mtlbench.training.optimisers import TurnOptimizer
 from mtlbench.training.plan import make_plan
 from mtlbench.training.weighting import make_weighting
+from tests.helpers.command import ROOT
 
 Discs = plugins.load("datasets", f"{Path(__file__).resolve().parents[2]}/docs/examples/my_dataset.py:Discs")
 TASKS = (Task("s", "segmentation", 4), Task("d", "depth", 1))
@@ -236,3 +238,19 @@ def test_a_users_weighting_from_a_file_is_part_of_the_run(tmp_path):
     plain = gather(given | {"weighting": f"{discs.partition(':')[0]}:Discs"})
     with pytest.raises(PluginError, match=r"is not a weighting \(a subclass of mtlbench.training.weighting.Weighting"):
         study.resolve(plain)
+
+
+def test_the_example_of_a_weighting_by_hand_and_in_training():
+    spec = f"{ROOT}/docs/examples/my_weighting.py:Lagging"
+    weighting = make_weighting(spec, TASKS, LAMBDAS)
+    names = [t.name for t in TASKS]
+    first, now = ({n: torch.tensor(float(x + 1)) for x, n in enumerate(names)} for _ in range(2))
+    now[names[0]] = torch.tensor(0.25)
+    for losses in (first, now):
+        weighting.observe(losses, 1)
+    share = np.exp([0.25] + [1.0] * (len(names) - 1))
+    assert weighting.lambdas.tolist() == pytest.approx(list(len(names) * share / share.sum()))
+    weighting.restart()
+    assert weighting.lambdas.tolist() == [1.0] * len(names)
+    _, used = trained(spec, Turning, 8)
+    assert len(used) == 4 and used[0] == [1.0, 1.0] and used[-1] != [1.0, 1.0]
