@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from adashare.policy import Objective
-from mtlbench.method import Knob, Options
+from mtlbench.method import Knob, Options, positive_turns, split_turns
 
 BatchNorm = Literal["once", "release"]
 BN_MEANING = (
@@ -90,17 +90,8 @@ class AdaShareOptions(Options):
         """How many policies are decided after the search: the candidates drawn, or the most likely one."""
         return self.candidates if self.select == "sample" else 1
 
-    @field_validator("turns", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) and "," in value else value
-
-    @field_validator("turns")
-    @classmethod
-    def _positive(cls, value: Any) -> Any:
-        if isinstance(value, tuple) and min(value) < 1:
-            raise ValueError("turns take 1 step or more")
-        return value
+    _split = field_validator("turns", mode="before")(split_turns)
+    _positive = field_validator("turns")(positive_turns)
 
     @field_validator("policy", mode="before")
     @classmethod

@@ -16,7 +16,19 @@ from torch import Tensor, nn
 from baselines.experts import expert
 from baselines.tree import Pruned, Tree, likely_tree, mix, mixed_level, parse_tree, walk
 from mtlbench.backbones import Backbone, Build
-from mtlbench.method import Artefact, Budget, Group, Knob, Method, Optimizer, Options, Phase, Turn
+from mtlbench.method import (
+    Artefact,
+    Budget,
+    Group,
+    Knob,
+    Method,
+    Optimizer,
+    Options,
+    Phase,
+    Turn,
+    positive_turns,
+    split_turns,
+)
 from mtlbench.seeding import generator
 from mtlbench.tasks import Task
 
@@ -51,17 +63,8 @@ class LTBOptions(Options):
         description="A fixed tree, one pattern a task (00000,00111: the node at each level, from the stem), no search.",
     )
 
-    @field_validator("turns", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-    @field_validator("turns")
-    @classmethod
-    def _positive(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if min(value) < 1:
-            raise ValueError("turns take 1 step or more")
-        return value
+    _split = field_validator("turns", mode="before")(split_turns)
+    _positive = field_validator("turns")(positive_turns)
 
     @field_validator("tree", mode="before")
     @classmethod

@@ -18,6 +18,7 @@ _PLACES = {
     "Group": "mtlbench.method",
     "Optimizer": "mtlbench.method",
     "Artefact": "mtlbench.method",
+    "Knob": "mtlbench.method",
     "Task": "mtlbench.tasks",
     "Kind": "mtlbench.tasks",
     "Metric": "mtlbench.tasks",

@@ -15,6 +15,7 @@ from mtlbench.deployed.network import load_network as load_network
 from mtlbench.method import Artefact as Artefact
 from mtlbench.method import Budget as Budget
 from mtlbench.method import Group as Group
+from mtlbench.method import Knob as Knob
 from mtlbench.method import Method as Method
 from mtlbench.method import Optimizer as Optimizer
 from mtlbench.method import Options as Options

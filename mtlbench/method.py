@@ -126,6 +126,18 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def split_turns(value: Any) -> Any:
+    """The steps of turns from text like "400,100", for an option that says them; anything else is left as it is."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) and "," in value else value
+
+
+def positive_turns(value: Any) -> Any:
+    """The steps of turns, each 1 or more; ValueError, which a run's options turn into one line, for others."""
+    if isinstance(value, tuple) and min(value) < 1:
+        raise ValueError("turns take 1 step or more")
+    return value
+
+
 @dataclass
 class Artefact:
     """Something a method wants kept beside its record: JSON data under a name (AdaShare's policy, say)."""

@@ -15,7 +15,7 @@ from mtlbench.errors import UnknownName
 from tests.helpers.api_page import PAGE, drawn, reference
 from tests.helpers.command import DISCS
 
-AUTHORS = """Method Options Budget Phase Turn Group Optimizer Artefact Task Kind Metric Dataset DataOptions Batch Build
+AUTHORS = """Method Options Budget Phase Turn Group Optimizer Artefact Knob Task Kind Metric Dataset DataOptions Batch Build
 Architecture Backbone Block Weighting"""
 NOTEBOOKS = "run_study load_network read_run read_report check_method check_dataset check_kind estimate_cost"
 
