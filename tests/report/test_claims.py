@@ -16,6 +16,7 @@ from mtlbench.records import MetricInfo, TaskInfo
 from mtlbench.report.analysis import claims
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, aggregate, mean
 from mtlbench.report.analysis.merit import chosen, ranked
+from mtlbench.report.analysis.resolution import grid
 from mtlbench.report.analysis.statistics import holm
 from mtlbench.report.page.answers import answer
 from mtlbench.report.reading.reported_run import ReportedRun
@@ -231,3 +232,14 @@ def test_equal_steps_of_two_seeds_are_no_difference_and_of_many_far_apart_are(te
     assert not claim.test.real
     wide = made(template, {"a": [[0.5] * 3] * 5, "b": [[0.52] * 3] * 5, "c": [[0.3] * 3] * 5})
     assert next(c for c in wide.claims if c.kind == "gain" and c.line.label == "c").test.real
+
+
+@pytest.mark.parametrize("items", [20, 334, 9000])
+def test_the_grid_of_counts_is_found_and_of_other_figures_there_is_none(items: int) -> None:
+    rng = np.random.default_rng(items)
+    counts = rng.integers(items // 4, 3 * items // 4, (4, 3))
+    step = np.gcd.reduce(np.diff(np.unique(counts)))
+    assert grid([dict(enumerate(100 * row / items)) for row in counts]) == pytest.approx(100 * step / items)
+    assert grid([dict(enumerate(row)) for row in rng.normal(50, 1, (4, 3))]) == 0
+    assert grid([{0: 0.1 + 0.2, 1: 0.3}, {0: 0.5}]) == pytest.approx(0.2)
+    assert grid([{}, {0: 0.3}]) == 0

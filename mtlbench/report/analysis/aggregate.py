@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mtlbench.records import MetricInfo, Metrics, TaskInfo
 from mtlbench.report.analysis import statistics
 from mtlbench.report.analysis.latency import side_by_side
-from mtlbench.report.analysis.resolution import least_spread, least_step
+from mtlbench.report.analysis.resolution import grid, least_spread
 from mtlbench.report.analysis.statistics import Paired, Span, Summary
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import Row, Study
@@ -265,9 +265,9 @@ def compared(result: Aggregate, a: Line, b: Line, key: Key, metric: MetricInfo |
 
 def _least(result: Aggregate) -> dict[Key, float]:
     """The least spread of differences that is believed, of every metric and of what methods are compared by."""
-    steps = {key: least_step(x.values[key] for x in result.lines) for key in result.constant}
+    steps = {key: grid(x.values[key] for x in result.lines) for key in result.constant}
     found = {key: least_spread([step]) for key, step in steps.items()}
-    skills = [least_step(x.skill.get(t.name, {}) for x in result.lines) for t in result.study.tasks]
+    skills = [grid(x.skill.get(t.name, {}) for x in result.lines) for t in result.study.tasks]
     found[SCORE] = least_spread(skills)
     if single := result.line("independent"):
         keys = [(t.name, m.name) for t in result.study.tasks if (m := primary(t))]

@@ -84,7 +84,8 @@ class Sweep:
         if shared is None:
             return {}
         keys = [(label, i) for label in self.labels for i in range(len(self.values)) if label != shared]
-        found = {(k, i): paired(None, self.series(k, i), self.series(shared, i)) for k, i in keys}
+        least = [r.least.get(self.key, 0.0) for r in self.studies]
+        found = {(k, i): paired(None, self.series(k, i), self.series(shared, i), least[i]) for k, i in keys}
         fixed = statistics.holm([t.p for t in found.values()])
         level = ALPHA / max(sum(t.p == t.p for t in found.values()), 1)
         return {key: t.within(p, level) for (key, t), p in zip(found.items(), fixed, strict=True)}
