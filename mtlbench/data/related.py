@@ -60,7 +60,17 @@ class Related(Dataset):
     name: ClassVar[str] = "related"
     Options: ClassVar[type[DataOptions]] = RelatedOptions
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"backbone": "resmlp", "width": 0.25, "steps": 300, "batch_size": 64, "lr": 3e-3},
+        "quick": {
+            "backbone": "resmlp",
+            "width": 0.25,
+            "steps": 300,
+            "batch_size": 64,
+            "lr": 3e-3,
+            "data": {
+                "inputs": 8,
+                "items": 1000,
+            },  # what 300 steps can learn: of 32 inputs a network is left at the constant
+        },
         "standard": {"backbone": "resmlp", "width": 0.5, "steps": 2000, "batch_size": 64, "lr": 2e-3},
         "paper": {"backbone": "resmlp", "width": 1.0, "steps": 10000, "batch_size": 64, "lr": 1e-3},
     }
