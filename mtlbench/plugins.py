@@ -51,6 +51,11 @@ def names(kind: Kind) -> list[str]:
     return list(_entries(kind))
 
 
+def families() -> dict[str, Any]:
+    """The functions behind the registered families of backbones, by family: `FAMILY:NAME` names one of its networks."""
+    return {name: entry.load() for name, entry in _families().items()}
+
+
 def load(kind: Kind, spec: str) -> Any:
     """The object behind a name, a `file.py:Class` or a `package.module:Class`.
 

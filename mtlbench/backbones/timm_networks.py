@@ -64,7 +64,10 @@ class TimmBackbone(Backbone):
 
 
 def family(spec: str) -> Callable[[Architecture, Norm], Backbone]:
-    """The maker of `timm:SPEC`, where SPEC is a name of timm's, or NAME@STRIDE."""
+    """timm's ResNets and their kin, ConvNeXts and vision transformers, taken apart into residual blocks.
+
+    `timm:NAME` is a network by timm's name, `timm:NAME@8` with an output stride; needs the extra `mtlbench[timm]`.
+    """
     return partial(make, spec)
 
 

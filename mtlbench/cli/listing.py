@@ -42,15 +42,22 @@ def _cell(value: Any) -> str:
 
 
 def _registered(kind: Any) -> list[dict[str, Any]]:
-    return [{"name": name, "what": _described(kind, name)} for name in plugins.names(kind)]
+    found = [{"name": name, "what": _described(kind, name)} for name in plugins.names(kind)]
+    if kind == "backbones":
+        found += [{"name": f"{name}:NAME", "what": _first(make)} for name, make in plugins.families().items()]
+    return found
+
+
+def _first(thing: Any) -> str:
+    """The first paragraph of what a thing says of itself, in one line."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
 
 
 def _described(kind: Any, name: str) -> str:
     try:
-        text = inspect.getdoc(plugins.load(kind, name)) or ""
+        return _first(plugins.load(kind, name))
     except PluginError as error:
         return f"({one_line(error)})"
-    return " ".join(text.split("\n\n")[0].split())
 
 
 def _presets() -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ def test_list_agrees_with_pyproject(capsys):
         code, out, _ = run(capsys, "list", kind)
         listed = [line.split()[0] for line in out.splitlines()[2:] if line[:1].strip()]
         assert code == 0
-        assert sorted(listed) == sorted(groups[f"mtlbench.{kind}"])
+        families = [f"{f}:NAME" for f in groups["mtlbench.backbone_families"]] if kind == "backbones" else []
+        assert sorted(listed) == sorted([*groups[f"mtlbench.{kind}"], *families])
         assert "cannot be loaded" not in out
 
 

@@ -62,6 +62,17 @@ def test_every_registered_thing_is_shown_with_all_its_options(capsys):
             assert group != "methods" or all(o["meaning"] for o in one["options"])
 
 
+def test_a_family_of_backbones_is_shown_and_each_of_its_networks(capsys):
+    timm = pytest.importorskip("timm")
+    (family,) = shown(capsys, "timm")
+    assert (family["kind"], "vision transformers" in family["about"]) == ("family of backbones", True)
+    (network,) = shown(capsys, "timm:convnext_atto")
+    model = timm.create_model("convnext_atto", num_classes=0)
+    count = sum(p.numel() for n, p in model.named_parameters() if not n.startswith(("norm.", "head.")))
+    assert f"2 + 2 + 6 + 2 blocks of 40, 80, 160, 320 channels, stride 32, {count / 1e6:.2f} M" in network["about"]
+    assert "cannot be taken apart" in refused(capsys, "show", "timm:efficientnet_b0")
+
+
 def test_a_methods_defaults_follow_the_preset_of_the_data_set_named(capsys):
     from adashare.method import AdaShare
 
@@ -123,8 +134,9 @@ def test_the_list_as_json_holds_what_is_registered(capsys):
     found = json.loads(out)
     assert code == 0
     for group in ("methods", "datasets", "backbones", "kinds"):
-        points = entry_points(group=f"mtlbench.{group}")
-        assert sorted(row["name"] for row in found[group]) == sorted(p.name for p in points)
+        points = [p.name for p in entry_points(group=f"mtlbench.{group}")]
+        families = [f"{p.name}:NAME" for p in entry_points(group="mtlbench.backbone_families")]
+        assert sorted(row["name"] for row in found[group]) == sorted(points + families * (group == "backbones"))
     presets = {(row["dataset"], row["preset"]): row["settings"] for row in found["presets"]}
     assert presets["scenes", "quick"]["batch_size"] == 16
     assert json.loads(run(capsys, "list", "kinds", "--json")[1]) == {"kinds": found["kinds"]}

@@ -28,15 +28,34 @@ def found(name: str, dataset: str, tasks: tuple[str, ...]) -> Iterator[dict[str,
     if name == RUN:
         yield _described("training", RUN, RunConfig, dataset, tasks)
         return
+    if name in plugins.families():
+        yield _described("family of backbones", name, plugins.families()[name], dataset, tasks)
+        return
+    if plugins.registered("backbones", name) and ":" in name:
+        family = plugins.families()[name.partition(":")[0]]
+        yield {**_described("backbone", name, family, dataset, tasks), "about": _network(name)}
+        return
     if ":" in name:
         thing = plugins.load("methods", name)
         yield _described(_kind_of(thing), name, thing, dataset, tasks)
         return
     bearing = [kind for kind in kinds if name in plugins.names(kind)]
     if not bearing:
-        raise unknown("name", name, [RUN, *(n for kind in kinds for n in plugins.names(kind))])
+        raise unknown("name", name, [RUN, *plugins.families(), *(n for kind in kinds for n in plugins.names(kind))])
     for kind in bearing:
         yield _described(plugins.WORDS[kind], name, plugins.load(kind, name), dataset, tasks)
+
+
+def _network(name: str) -> str:
+    """A family's network as it is made for images: its blocks, the channels after them, and its parameters."""
+    from mtlbench.backbones import Architecture, Build
+
+    build = Build(Architecture(name, (3, 224, 224), 1.0), plugins.load("backbones", name), 0, ("all",))
+    made = build.backbone()
+    blocks = " + ".join(str(len(list(stage.children()))) for stage in made.stages)
+    count = sum(p.numel() for p in made.parameters()) / 1e6
+    channels = ", ".join(map(str, made.channels[1:]))
+    return f"{blocks} blocks of {channels} channels, stride {made.stride}, {count:.2f} M parameters without a head."
 
 
 def _kind_of(thing: Any) -> str:
