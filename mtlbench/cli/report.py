@@ -34,6 +34,10 @@ def report(
     json_: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead of the table.")] = False,
 ) -> int:
     """Tables, figures and a page from records alone; with limits, also the best method within them."""
+    from mtlbench.cli.acts import report as act
+
+    within = (max_params, max_macs, max_latency)
+    act.limits(*within)  # what is wrong with them is told first
     if tensorboard and _is_results(context, tensorboard):
         results, tensorboard = tensorboard, ""
     results = path(results, "RESULTS")
@@ -42,11 +46,9 @@ def report(
     curves = (
         None if tensorboard is None else path(tensorboard, "--tensorboard") if tensorboard else f"{where}/tensorboard"
     )
-    from mtlbench.cli.acts import report as act
-
     if curves is not None:
         act.need()
-    act.report(results, where, (max_params, max_macs, max_latency), json_)
+    act.report(results, where, within, json_)
     if curves is not None:
         print(act.curves(results, curves, swept=not tensorboard), file=sys.stderr if json_ else sys.stdout)
     return 0

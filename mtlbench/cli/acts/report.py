@@ -15,7 +15,7 @@ from mtlbench.report.recommend import limits, recommend
 from mtlbench.report.report import Report
 from mtlbench.report.terminal import terminal
 
-__all__ = ["compare", "curves", "need", "report", "write_report"]
+__all__ = ["compare", "curves", "limits", "need", "report", "write_report"]
 PLAIN_WIDTH = 200  # characters of a table that no terminal limits
 Limits = tuple[str | None, str | None, str | None]
 """Of parameters, multiply-adds and latency, as the command line has them."""
