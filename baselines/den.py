@@ -128,6 +128,7 @@ class DEN(Method):
 
     name = "den"
     Options = DENOptions
+    divisible = False  # every image has a draw of its own
 
     def __init__(self, options: Any, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__(options, build, tasks)

@@ -15,7 +15,7 @@ Selection = Literal["last", "best-val", "best-test-oracle"]
 Preset = Literal["quick", "standard", "paper"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-LATER = ("weights", "betas", "head_lr", "head_schedule")
+LATER = ("weights", "betas", "head_lr", "head_schedule", "local_norm")
 """Keys that came after the first runs: part of an identity only where they say something."""
 
 
@@ -67,6 +67,10 @@ class RunConfig(BaseModel):
     head_schedule: str | None = Field(None, description="The heads' own schedule; null is the same.")
     weighting: str = Field("fixed", description="The name of the way in which the tasks' losses are weighted.")
     weights: dict[str, Weight] = Field({}, description="Fixed weights of tasks' losses, over the data set's.")
+    local_norm: bool = Field(
+        False,
+        description="Of a run in several processes: whether each one's batch norms use the statistics of its own slice.",
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="The precision of forward passes.")
 
     selection: Selection = Field("last", description="Which step is deployed.")

@@ -55,6 +55,10 @@ class CheckpointError(MtlbenchError):
     """A checkpoint or weights file does not fit."""
 
 
+class RankLost(MtlbenchError):
+    """Of a run in several processes another one is gone, or failed where this one did not: it cannot go on here."""
+
+
 class Diverged(MtlbenchError):
     """A loss, an output or a weight became NaN or infinite: the run ends here, the study goes on."""
 

@@ -157,6 +157,9 @@ class Method(nn.Module):
     Options: ClassVar[type[BaseModel]] = Options
     anchor: ClassVar[Literal["independent", "shared"] | None] = None
     """The two ends every comparison is made against: one network a task, and one backbone for all."""
+    divisible: ClassVar[bool] = True
+    """Whether a step may be divided among processes, a slice of the batch each: all images go through the same modules, and
+    `loss` needs nothing of an image but its losses."""
 
     def __init__(self, options: Any, build: Build, tasks: Sequence[Task]) -> None:
         super().__init__()

@@ -70,6 +70,9 @@ def run(
     threads: Annotated[
         Text, typer.Option(metavar="N", help="Threads of each; the cores are shared out by default.")
     ] = None,
+    readers: Annotated[
+        Text, typer.Option(metavar="N", help="Threads of a run that read its batches ahead: 0 by default.")
+    ] = None,
     parallel: Annotated[
         Text, typer.Option(metavar="FILE", help="A file that names a cluster (docs/scale.md): its jobs do the runs.")
     ] = None,

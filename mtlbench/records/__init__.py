@@ -34,7 +34,7 @@ from mtlbench.records.reading import (
     status_of,
     verify,
 )
-from mtlbench.records.writing import Writer, finite
+from mtlbench.records.writing import Mute, Writer, finite
 
 __all__ = [
     "FILE",
@@ -50,6 +50,7 @@ __all__ = [
     "Macs",
     "MetricInfo",
     "Metrics",
+    "Mute",
     "Parameters",
     "ReferenceInfo",
     "Resume",

@@ -91,3 +91,14 @@ class Writer:
 
     def _error(self, error: OSError) -> RecordError:
         return RecordError(f"cannot write the record in '{self.folder}': {error.strerror or error}")
+
+
+class Mute(Writer):
+    """Of a process that leaves writing to another one."""
+
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self.folder = folder
+        self.attempt = attempt
+
+    def write(self, line: Line) -> None:
+        """Nothing."""

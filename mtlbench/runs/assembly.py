@@ -90,7 +90,8 @@ class Assembly:
         of, by = self.request.control_of, self.request.control_kind
         control = () if of is None else (f"control of {of} by {by}",)
         weighting = plugins.source_hash(self.request.weighting or "")
-        control = (*control, *([] if weighting is None else [f"weighting {weighting}"]))
+        ranks = [f"{self.request.ranks} ranks"] if self.config.local_norm and self.request.ranks > 1 else []
+        control = (*control, *([] if weighting is None else [f"weighting {weighting}"]), *ranks)
         return (*sources, *shapes, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0], *control)
 
     @cached_property
@@ -200,7 +201,7 @@ def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:
             for r in dataset.references
         ],
         phases=[asdict(p) for p in phases],
-        environment=environment.describe(request.device, request.threads),
+        environment=environment.describe(request.device, request.threads, request.ranks),
         fingerprint=dataset.fingerprint,
         neighbours=dataset.neighbours,
         layout=dataset.layout,

@@ -14,8 +14,8 @@ from mtlbench.machine import processor
 PACKAGES = ("mtlbench", "torch", "torchvision", "numpy")
 
 
-def describe(device: str, threads: int) -> dict[str, Any]:
-    """Versions, processor, device name, threads and the project's commit, as JSON data."""
+def describe(device: str, threads: int, ranks: int = 1) -> dict[str, Any]:
+    """Versions, processor, device name, threads, ranks where there are several, and the project's commit, as JSON data."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -23,6 +23,7 @@ def describe(device: str, threads: int) -> dict[str, Any]:
         "processor": processor(),
         "device": _device_name(device),
         "threads": threads,
+        **({"ranks": ranks} if ranks > 1 else {}),
         "commit": commit(),
     }
 

@@ -28,6 +28,8 @@ class Request:
     weighting: str | None = None  # file.py:Class of the configuration's weighting; None: a registered one
     device: str = "cpu"
     threads: int = 1
+    ranks: int = 1  # processes that train it together
+    readers: int = 0  # threads that read batches ahead
     force: bool = False
     command: str = ""
     trial: int | None = None  # its number in a tuning stage

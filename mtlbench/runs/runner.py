@@ -9,11 +9,13 @@ from filelock import FileLock, Timeout
 
 from mtlbench import records
 from mtlbench.errors import RecordError
+from mtlbench.runs import ends
 from mtlbench.runs.assembly import Assembly, start_line
 from mtlbench.runs.course import Course
 from mtlbench.runs.previews import Previews
 from mtlbench.runs.request import Outcome, Preview, Progress, Request
 from mtlbench.runs.signs import Signs
+from mtlbench.training.ranks import join
 
 __all__ = [
     "Outcome",
@@ -53,39 +55,27 @@ def execute(request: Request, progress: Callable[[Progress], None] = lambda _: N
     Raises MtlbenchError where nothing can be recorded (an unknown name, an unwritable folder), and KeyboardInterrupt
     after saving a checkpoint.
     """
-    parts = Assembly(request)
+    parts, world = Assembly(request), join(request.device.split(":")[0])
     _writable(parts.folder)
+    if not world.first:
+        return Course(parts, lambda _: None, world).go()
     try:
         with FileLock(parts.folder / "record.lock").acquire(timeout=0), Signs(parts.folder, progress) as told:
-            return Course(parts, told).go()
+            return Course(parts, told, world).go()
     except Timeout:
-        return Outcome(parts.folder, "busy", "another process is at it", skipped=True)
+        return world.agreed(lambda: Outcome(parts.folder, "busy", "another process is at it", skipped=True))
 
 
 def recorded(request: Request) -> Outcome:
     """How a run stands, by its record alone; one that is not at its end has failed so far."""
-    folder = folder_of(request)
-    status = records.status_of(folder)
-    if status not in ("finished", "diverged", "failed"):
-        return Outcome(folder, "failed", f"its record is {status}", skipped=True)
-    run = records.read_attempts(folder)[-1]
-    final = run.final("val")
-    value, error = (final.gain, final.gain_error) if final else (None, None)
-    assert run.end is not None
-    return Outcome(folder, run.end.status, run.end.reason, value, run.end.seconds, error, skipped=True)
+    return ends.outcome(folder_of(request))
 
 
 def abandon(request: Request, reason: str) -> None:
     """After a worker died: take its lock and end its record, so that the run shows as failed and can go on later."""
     parts = Assembly(request)
     _writable(parts.folder)
-    with FileLock(parts.folder / "record.lock").acquire(timeout=60):
-        status = records.status_of(parts.folder)
-        writer = records.Writer(parts.folder, max(records.last_attempt(parts.folder), 1))
-        if status == "new":
-            writer.write(start_line(parts, ()))
-        if status in ("new", "unfinished"):
-            writer.write(records.End(status="failed", reason=reason))
+    ends.end(parts.folder, reason, start_line(parts, ()))
 
 
 def _writable(folder: Path) -> None:

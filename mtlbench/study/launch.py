@@ -12,6 +12,8 @@ from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 
+import torch
+
 from mtlbench import records
 from mtlbench.errors import one_line
 from mtlbench.runs import runner
@@ -19,7 +21,8 @@ from mtlbench.runs.request import Outcome, Progress, Request
 from mtlbench.study.display import Display, Show
 from mtlbench.study.executor import Stage
 from mtlbench.study.study import ResolvedStudy
-from mtlbench.study.worker import Execute, Worker, execute_one, stop
+from mtlbench.study.worker import VISIBLE, Execute, Worker, execute_one, stop
+from mtlbench.training import ranks
 
 
 class Here:
@@ -31,8 +34,10 @@ class Here:
     def run(self, stage: Stage, show: Show) -> list[Outcome]:
         """Execute what is not done; the outcomes in the requests' order."""
         settings = self.study.settings
-        workers, threads = share(stage.total, self.study.device, settings.workers, settings.threads)
-        return launch(stage.requests, workers, threads, show(len(stage.requests)))
+        wished = settings.workers if ranks.size() == 1 else 1  # all ranks of a run are at the same one
+        seen = gpus(self.study.device)
+        workers, threads = share(stage.total, self.study.device, wished, settings.threads, len(seen))
+        return launch(stage.requests, workers, threads, show(len(stage.requests)), gpus=seen)
 
 
 def cores() -> int:
@@ -40,29 +45,52 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share(runs: int, device: str, workers: int | None = None, threads: int | None = None) -> tuple[int, int]:
-    """Workers, and threads for each: on CPU one worker a core up to the number of runs, on CUDA one.
+def gpus(device: str) -> tuple[str, ...]:
+    """The GPUs that workers are placed on, as CUDA_VISIBLE_DEVICES names them; none where the device is one of them."""
+    if device != "cuda" or ranks.size() > 1:
+        return ()
+    named = os.environ.get(VISIBLE)
+    there = [g.strip() for g in named.split(",")] if named is not None else map(str, range(torch.cuda.device_count()))
+    return tuple(g for g in there if g)
+
+
+def place(gpus: Sequence[str], taken: Sequence[str | None]) -> str | None:
+    """The GPU of the next worker beside those that `taken` names: one that has the fewest, the first of them."""
+    return min(gpus, key=taken.count, default=None)
+
+
+def share(
+    runs: int, device: str, workers: int | None = None, threads: int | None = None, gpus: int = 1
+) -> tuple[int, int]:
+    """Workers, and threads for each: on CPU one worker a core, on CUDA one a GPU, up to the number of runs.
 
     It depends on all runs of the study, finished or not: a run that is resumed then has its threads, and so its bits.
     OMP_NUM_THREADS is the default for threads where somebody set it.
     """
-    count = max(1, workers or (1 if device.startswith("cuda") else min(runs, cores())))
+    count = max(1, workers or min(runs, max(1, gpus) if device.startswith("cuda") else cores()))
     wished = os.environ.get("OMP_NUM_THREADS", "")
     known = int(wished) if re.fullmatch("[0-9]{1,4}", wished) else 0
     return count, threads or known or max(1, cores() // count)
 
 
 def launch(
-    requests: Sequence[Request], workers: int, threads: int, display: Display, execute: Execute = execute_one
+    requests: Sequence[Request],
+    workers: int,
+    threads: int,
+    display: Display,
+    execute: Execute = execute_one,
+    gpus: Sequence[str] = (),
 ) -> list[Outcome]:
     """Execute every request; the outcomes in the requests' order. A failing run, or a dying worker, stops no other.
+
+    Every worker process sees one of `gpus`, where there are any; more workers than those share them.
 
     KeyboardInterrupt passes, after every run under way has written its checkpoint.
     """
     requests = [replace(r, threads=threads) for r in requests]
     with display:
         if min(workers, len(requests)) > 1:
-            return _Pool(requests, workers, threads, display, execute).outcomes()
+            return _Pool(requests, workers, threads, display, execute, gpus).outcomes()
         return _in_turn(requests, display, execute)
 
 
@@ -79,8 +107,15 @@ class _Pool:
     """Hands requests to at most `workers` processes, which are started when needed and replaced when they die."""
 
     def __init__(
-        self, requests: Sequence[Request], workers: int, threads: int, display: Display, execute: Execute
+        self,
+        requests: Sequence[Request],
+        workers: int,
+        threads: int,
+        display: Display,
+        execute: Execute,
+        gpus: Sequence[str],
     ) -> None:
+        self.gpus = gpus
         self.requests = requests
         self.workers = workers
         self.threads = threads
@@ -119,7 +154,7 @@ class _Pool:
             if worker is None and len(self.pool) == self.workers:
                 return
             if worker is None:
-                worker = Worker(self.threads, self.execute)
+                worker = Worker(self.threads, self.execute, place(self.gpus, [w.gpu for w in self.pool]))
                 self.pool.append(worker)
             number = self.waiting.popleft()
             self.display.begin(number, self.requests[number])

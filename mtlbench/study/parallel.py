@@ -6,13 +6,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtlbench.errors import ConfigError, one_line, short, unknown
 from mtlbench.given import path, read_yaml
-
-if TYPE_CHECKING:
-    from submitit import AutoExecutor
 
 BACKENDS = ("slurm", "local", "debug")
 MINUTES = 24 * 60  # of a job for which no time is given
@@ -42,11 +39,11 @@ class Parallel:
         """The threads of a job: its cores."""
         return int(self.keys.get("cpus_per_task", 1))
 
-    def executor(self, folder: Path, **more: Any) -> AutoExecutor:
+    def executor(self, folder: Path, **more: Any) -> Any:
         """submitit's executor with the keys of the file, and `more`. ConfigError for a value that it does not take."""
         submitit = _submitit()
         limits = {f"{self.backend}_max_num_timeout": TIMEOUTS} if self.backend != "debug" else {}
-        made: AutoExecutor = submitit.AutoExecutor(folder=folder, cluster=self.backend, **limits)
+        made = submitit.AutoExecutor(folder=folder, cluster=self.backend, **limits)
         given = {"timeout_min": MINUTES, "name": "mtlbench", **self.keys, **more}
         if "time" in given:
             del given["timeout_min"]

@@ -47,6 +47,7 @@ class Settings(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:NUMBER.")
     workers: int | None = Field(None, ge=1, le=1024, description="Runs side by side; null is a core each on CPU.")
     threads: int | None = Field(None, ge=1, le=1024, description="Threads of each; null shares the cores out.")
+    readers: int = Field(0, ge=0, le=256, description="Threads of a run that read its batches ahead; 0 reads in turn.")
     parallel: str | None = Field(
         None, description="A file that says which cluster executes the runs; null is this machine."
     )

@@ -14,6 +14,7 @@ from mtlbench.study.settings import gather
 from mtlbench.study.study import ResolvedStudy, resolve
 from mtlbench.study.timing import time_networks
 from mtlbench.study.tuning import Choice
+from mtlbench.training import ranks
 
 
 def perform(
@@ -28,10 +29,11 @@ def perform(
     that can be imported by its name.
     """
     executor: Executor = Here(study) if study.parallel is None else Cluster(study, after)
-    done = conduct(study, show, tuned, executor)
+    first = ranks.rank() == 0
+    done = conduct(study, show if first else Silence, tuned if first else lambda chosen: None, executor)
     if isinstance(executor, Cluster) and executor.closing:
         executor.close()
-    else:
+    elif first:
         after(study, done)
     return done
 

@@ -27,6 +27,7 @@ from mtlbench.study.entries import Entry, check_backbone, entries
 from mtlbench.study.parallel import Parallel, read_parallel
 from mtlbench.study.settings import RUN_KEYS, Settings
 from mtlbench.study.sweep import variants
+from mtlbench.training import ranks
 from mtlbench.training.weighting import Weighting, make_weighting, weighting_class
 
 STEPS: Mapping[str, int] = {"quick": 300, "standard": 3000, "paper": 20000}
@@ -263,7 +264,9 @@ def request(
         data_dir=settings.data_dir,
         weights=study.weights,
         weighting=study.weighting,
-        device=study.device,
+        device=ranks.device(study.device),
+        ranks=ranks.size(),
+        readers=settings.readers,
         force=settings.force,
         command=study.command,
         trial=trial,

@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mtlbench.errors import FOREIGN, one_line
+from mtlbench.errors import FOREIGN, RankLost, one_line
 from mtlbench.runs.request import Outcome, Progress, Request
 
 Execute = Callable[[Request, Callable[[Progress], None]], Outcome]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 PATIENCE = 60.0  # seconds for a stopped worker to write its checkpoint
 
 
@@ -26,6 +27,8 @@ def execute_one(request: Request, progress: Callable[[Progress], None]) -> Outco
 
     try:
         return runner.execute(request, progress)
+    except RankLost:  # with it the others' runs are lost, too
+        raise
     except FOREIGN as error:  # what the runner could not even record: the others must go on
         return Outcome(Path(request.out), "failed", one_line(error))
 
@@ -33,11 +36,12 @@ def execute_one(request: Request, progress: Callable[[Progress], None]) -> Outco
 class Worker:
     """A process that executes one request after another."""
 
-    def __init__(self, threads: int, execute: Execute) -> None:
+    def __init__(self, threads: int, execute: Execute, gpu: str | None = None) -> None:
+        self.gpu = gpu  # the one it sees, as CUDA_VISIBLE_DEVICES names it; None: all there are
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, execute), daemon=True)
-        with _threads_in_environment(threads), _interrupts_ignored():
+        with _in_environment(threads, gpu), _interrupts_ignored():
             self.process.start()
         theirs.close()
         self.number: int | None = None  # of the request it executes
@@ -105,17 +109,18 @@ def settle_threads(threads: int) -> None:
 
 
 @contextmanager
-def _threads_in_environment(threads: int) -> Iterator[None]:
-    """A process started inside has its thread counts set before it loads any library."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+def _in_environment(threads: int, gpu: str | None) -> Iterator[None]:
+    """A process started inside has its thread counts, and its GPU, set before it loads any library."""
+    before = {name: os.environ.get(name) for name in (*THREAD_VARIABLES, VISIBLE)}
     settle_threads(threads)
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu
     try:
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
+            os.environ.pop(name, None)
+            if value is not None:
                 os.environ[name] = value
 
 

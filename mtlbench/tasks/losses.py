@@ -6,6 +6,8 @@ the batch, so an image without labels contributes 0. What is measured of a pixel
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -36,11 +38,17 @@ def elementwise(task: Task, prediction: Tensor, target: Tensor) -> tuple[Tensor,
     return task.meaning.loss(task, prediction, target, mask), mask
 
 
-def task_loss(task: Task, prediction: Tensor, target: Tensor) -> Tensor:
+def _all(labelled: Tensor) -> Tensor:
+    return labelled
+
+
+def task_loss(task: Task, prediction: Tensor, target: Tensor, total: Callable[[Tensor], Tensor] = _all) -> Tensor:
     """Each image's part of the task's loss over the batch: (B,), summing to the mean over labelled elements.
 
-    `prediction` is the network's output at any resolution.
+    `prediction` is the network's output at any resolution. Where these are only some of the batch's images, `total` makes
+    the whole batch's labelled elements, a scalar, from those counted here.
     """
-    prediction = to_label(task, prediction.float(), target)
+    wide = prediction.float() if prediction.dtype in (torch.bfloat16, torch.float16) else prediction
+    prediction = to_label(task, wide, target)
     loss, mask = elementwise(task, prediction, target)
-    return loss.reshape(len(loss), -1).sum(1) / mask.sum().clamp(min=1)
+    return loss.reshape(len(loss), -1).sum(1) / total(mask.sum()).clamp(min=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,16 +20,19 @@ from mtlbench.method import Method, Phase, Where
 from mtlbench.seeding import derive, seeded
 from mtlbench.tasks.losses import task_loss
 from mtlbench.training.compute import Account
+from mtlbench.training.feed import Feed, Place
+from mtlbench.training.ledger import PENDING, Ledger
 from mtlbench.training.optimisers import TurnOptimizer, rates, thaw
 from mtlbench.training.outputs import check_outputs
-from mtlbench.training.plan import Segment, make_plan
+from mtlbench.training.plan import Segment, make_plan, validation_steps
+from mtlbench.training.ranks import World
 from mtlbench.training.selection import Selected, judge, rules
 from mtlbench.training.soundness import Soundness
 from mtlbench.training.state import State
+from mtlbench.training.synchronised import synchronise
 from mtlbench.training.weighting import Weighting
 
 RECOUNT = 50  # steps for which a turn's counted FLOPs stand: a curriculum changes them slowly
-PENDING = 16  # steps between looks at the losses where the device runs ahead of Python
 LOGS = 100  # log lines a run
 
 
@@ -59,6 +62,8 @@ class Trainer:
         device: str,
         hooks: Hooks,
         account: Account | None = None,
+        world: World | None = None,
+        readers: int = 0,
     ) -> None:
         self.method, self.weighting, self.dataset, self.config = method, weighting, dataset, config
         self.phases, self.hooks, self.device, self.account = phases, hooks, device, account
@@ -69,8 +74,13 @@ class Trainer:
         self._initial_weighting = {k: v.clone() for k, v in weighting.state_dict().items()}
         self._sound = Soundness({"": method, "weighting.": weighting})
         self._optimizers: list[TurnOptimizer] = []
-        self._pending: list[tuple[int, dict[str, Tensor]]] = []
+        self._ledger = Ledger(1 if device == "cpu" else PENDING)
         self._tasks = streams_of(dataset)
+        self.world = world or World()
+        self._feed = Feed(self._draw, self._to_come, readers)
+        weighting.over_ranks = self.world.means
+        if not config.local_norm:
+            synchronise(method, self.world)
         self._log_every = max(1, self.steps // LOGS)
         self._plan()
 
@@ -87,17 +97,23 @@ class Trainer:
     def run(self) -> None:
         """Train from wherever the state stands to the end of the last phase."""
         self.method.train()
-        for index in range(self.state.phase, len(self.phases)):
-            self.state.phase = index
-            if self.state.entered != index:
-                self._enter(self.phases[index])
-            for segment in self.plan:
-                if segment.phase_index == index and segment.end > self.state.step:
-                    self._run_segment(segment)
-            self._leave(self.phases[index])
+        try:
+            for index in range(self.state.phase, len(self.phases)):
+                self._run_phase(index)
+        finally:
+            self._feed.close()
         thaw(self.method)
 
     # --- phases -------------------------------------------------------------------------------------------------------
+
+    def _run_phase(self, index: int) -> None:
+        self.state.phase = index
+        if self.state.entered != index:
+            self._enter(self.phases[index])
+        for segment in self.plan:
+            if segment.phase_index == index and segment.end > self.state.step:
+                self._run_segment(segment)
+        self._leave(self.phases[index])
 
     def _enter(self, phase: Phase) -> None:
         self.method.where = Where(self.state.step, phase.name)
@@ -118,7 +134,7 @@ class Trainer:
         """Lay out the phases, those of a budget of FLOPs with the steps that were settled when they began."""
         self.phases = tuple(replace(p, steps=self.state.settled.get(p.name, p.steps)) for p in self.phases)
         self.plan = make_plan(self.phases)
-        self._validations = self._validation_steps()
+        self._validations = validation_steps(self.plan, self.config.evaluations)
 
     def _reset(self, phase: Phase) -> None:
         """Give the phase's `fresh` prefixes their initial values again, and the task weights theirs."""
@@ -166,7 +182,7 @@ class Trainer:
     def _step(self, segment: Segment, optimizer: TurnOptimizer, step: int) -> None:
         timing, clock = self.state.timing, time.perf_counter
         start = clock()
-        batches = self._draw(segment, step)
+        batches = self._batches(segment, step)
         drawn = clock()
         self.method.where = Where(step, segment.phase.name, segment.round, segment.turn_index)
         torch.manual_seed(derive("step", self.config.seed, step))
@@ -186,14 +202,22 @@ class Trainer:
         for name, end, begin in (("data", drawn, start), ("forward", forward, drawn), ("backward", backward, forward)):
             timing[name] += end - begin
         timing["optimizer"] += clock() - backward
-        self._pending.append((step, {**raw, "total": loss.detach()}))
-        if self.device == "cpu" or len(self._pending) >= PENDING:
-            self._look()
+        self._ledger.add(self.state, step, {**raw, "total": loss.detach()})
 
-    def _draw(self, segment: Segment, step: int) -> dict[str, Batch]:
-        draw, seed, part = segment.draw + step - segment.start, self.config.seed, segment.turn.part
-        batches = {s: draw_batch(self.dataset, seed, part, s, draw, self.config.batch_size) for s in self._tasks}
-        return {s: b.map(lambda x: x.to(self.device, non_blocking=True)) for s, b in batches.items()}
+    def _batches(self, segment: Segment, step: int) -> dict[str, Batch]:
+        drawn = self._feed(step, (segment.turn.part, segment.draw + step - segment.start))
+        return {s: b.map(lambda x: x.to(self.device, non_blocking=True)) for s, b in drawn.items()}
+
+    def _draw(self, place: Place) -> dict[str, Batch]:
+        """This rank's slice of each stream's batch: a pure function of the seed and the place."""
+        (part, draw), seed, size = place, self.config.seed, self.config.batch_size
+        return {s: self.world.slice(draw_batch(self.dataset, seed, part, s, draw, size)) for s in self._tasks}
+
+    def _to_come(self, step: int) -> Iterator[Place]:
+        """The places of this step's batches and of all that follow, as the plan now stands."""
+        for segment in self.plan:
+            for ahead in range(max(segment.start, step), segment.end):
+                yield segment.turn.part, segment.draw + ahead - segment.start
 
     def _losses(self, batches: Mapping[str, Batch]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         losses: dict[str, Tensor] = {}
@@ -203,18 +227,20 @@ class Trainer:
             with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.config.precision == "bf16"):
                 predictions = self.method(batch.inputs, tuple(t.name for t in tasks))
             check_outputs(predictions, tasks, len(batch.inputs))
-            for task in tasks:
-                losses[task.name] = task_loss(task, predictions[task.name], batch.targets[task.name])  # (B,)
+            own = [task_loss(t, predictions[t.name], batch.targets[t.name], self.world.total) for t in tasks]
+            whole = self.world.whole(own, self.config.batch_size)  # (B,) each
+            losses |= {t.name: loss for t, loss in zip(tasks, whole, strict=True)}
         raw = {task: per_image.detach().sum() for task, per_image in losses.items()}
         return self.weighting.weighted(losses), raw
 
     def _backward(self, loss: Tensor, weighted: Mapping[str, Tensor], optimizer: TurnOptimizer) -> None:
         """Gradients of this turn's parameters; how tasks' gradients meet is the weighting's where heads are trained."""
-        if not optimizer.trains_heads:
-            loss.backward()
-            return
         moving = [p for p in self.method.parameters() if p.requires_grad]
-        self.weighting.backward(loss, weighted, moving, type(self.method).loss is not Method.loss)
+        if optimizer.trains_heads:
+            self.weighting.backward(loss, weighted, moving, type(self.method).loss is not Method.loss)
+        else:
+            loss.backward()
+        self.world.reduce([*moving, *self.weighting.parameters()])
 
     def _epoch(self, segment: Segment) -> int:
         counts = [len(self.dataset.indices(segment.turn.part, stream)) for stream in self._tasks]
@@ -229,44 +255,20 @@ class Trainer:
     def _account(self, segment: Segment, step: int, counter: FlopCounterMode | None) -> None:
         kind = str(segment.turn_index)
         if counter is not None:
-            self.state.counted[kind] = [float(step), float(counter.get_total_flops())]
+            flops = self.world.total(torch.tensor(float(counter.get_total_flops()), dtype=torch.float64))
+            self.state.counted[kind] = [float(step), float(flops)]
         self.state.flops += self.state.counted[kind][1]
-
-    def _look(self) -> None:
-        """Read the losses of the steps since the last look; one that is not finite ends the run."""
-        for step, losses in self._pending:
-            values = {name: float(loss) for name, loss in losses.items()}
-            bad = [name for name, value in values.items() if not math.isfinite(value)]
-            if bad:
-                self._pending = []
-                names = [n for n in bad if n != "total"] or ["the method (its penalty)"]
-                raise Diverged("loss", names, f"at step {step}")
-            for name, value in values.items():
-                self.state.sums[name] = self.state.sums.get(name, 0.0) + value
-            self.state.since += 1
-        self._pending = []
 
     def _check(self, phase: Phase) -> None:
         """End the run where a loss so far, or anything that the network now holds, is not finite."""
-        self._look()
+        self._ledger.look(self.state)
         if bad := self._sound.faults():
             raise Diverged("value", bad, f"after step {self.state.step} (phase '{phase.name}')")
 
     def _log(self, phase: str) -> None:
-        self._look()
-        losses = {n: s / self.state.since for n, s in self.state.sums.items()}
-        self.hooks.log(self.state.step, phase, losses, rates(self._optimizers))
-        self.state.sums, self.state.since = {}, 0
+        self.hooks.log(self.state.step, phase, self._ledger.means(self.state), rates(self._optimizers))
 
     # --- selection ----------------------------------------------------------------------------------------------------
-
-    def _validation_steps(self) -> set[int]:
-        """Steps after which the final phases are validated: `evaluations` of them, evenly, and the end of each."""
-        segments = [s for s in self.plan if s.phase.final]
-        steps = [s for seg in segments for s in range(seg.start + 1, seg.end + 1)]
-        count = min(self.config.evaluations, len(steps))
-        ends = {seg.phase_index: seg.end for seg in segments}
-        return {steps[math.ceil(k * len(steps) / count) - 1] for k in range(1, count + 1)} | set(ends.values())
 
     def _measure(self, phase: Phase, purpose: str) -> Mapping[str, float]:
         """The score on validation, and on test where a rule chooses by it; looked at once a step."""
@@ -294,7 +296,7 @@ class Trainer:
 
     def checkpoint(self) -> dict[str, Any]:
         """The trainer as tensors and plain values."""
-        self._look()
+        self._ledger.look(self.state)
         return {
             "state": asdict(self.state),
             "where": asdict(self.method.where),

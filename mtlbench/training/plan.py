@@ -60,6 +60,15 @@ def make_plan(phases: Sequence[Phase]) -> list[Segment]:
     return plan
 
 
+def validation_steps(plan: Sequence[Segment], evaluations: int) -> set[int]:
+    """Steps after which the final phases are validated: `evaluations` of them, evenly, and the end of each."""
+    segments = [s for s in plan if s.phase.final]
+    steps = [s for seg in segments for s in range(seg.start + 1, seg.end + 1)]
+    count = min(evaluations, len(steps))
+    ends = {seg.phase_index: seg.end for seg in segments}
+    return {steps[math.ceil(k * len(steps) / count) - 1] for k in range(1, count + 1)} | set(ends.values())
+
+
 def declaring(method: Method) -> Callable[[Budget], tuple[Phase, ...]]:
     """`method.phases`, and `method.budget` set to what it is asked for: the budget asked for last is the one that runs."""
 

@@ -5,7 +5,7 @@ One weighting a file in `mtlbench/training/weightings/`; a user's comes from a f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -30,6 +30,8 @@ class Weighting(nn.Module):
         self.index = {t.name: i for i, t in enumerate(tasks)}
         self.register_buffer("lambdas", torch.tensor([weights.get(t.name, 1.0) for t in tasks]))
         self.lambdas: Tensor
+        self.over_ranks: Callable[[Sequence[Tensor]], list[Tensor]] = list
+        """Gradients over all processes of a run, from those found here: what a `backward` of one's own works on."""
 
     def weight(self, task: str, losses: Tensor) -> Tensor:
         """One task's weighted per-image losses."""

@@ -59,19 +59,21 @@ def made(out: Path, **given):
     ids=["trials, runs and controls", "a run that follows another"],
 )
 def test_the_debug_backend_goes_through_all_stages_to_the_same_bits(tmp_path, asked, roles):
-    here = start.run_study(**SMALL, **asked, out=str(tmp_path / "here"), workers=1)
+    here = start.run_study(latency=False, **SMALL, **asked, out=str(tmp_path / "here"), workers=1)
     given = {**SMALL, **asked, "parallel": file(tmp_path, "backend: debug"), "out": str(tmp_path / "there")}
-    done = start.run_study(**given)
+    done = start.run_study(latency=False, **given)
     assert [o.status for o in done.outcomes] == [o.status for o in here.outcomes] == ["finished"] * len(here.outcomes)
     assert done.chosen == here.chosen and {r.config.role for r in done.requests} == roles
     assert bits(tmp_path / "there") == bits(tmp_path / "here")
-    assert all(o.skipped for o in start.run_study(**given).outcomes)
+    assert all(o.skipped for o in start.run_study(latency=False, **given).outcomes)
 
 
 def test_the_local_backend_runs_side_by_side_to_the_same_bits(tmp_path):
     asked = {**SMALL, "methods": BOTH}
-    start.run_study(**asked, out=str(tmp_path / "here"), workers=1)
-    done = start.run_study(**asked, out=str(tmp_path / "there"), workers=2, parallel=file(tmp_path, "backend: local"))
+    start.run_study(latency=False, **asked, out=str(tmp_path / "here"), workers=1)
+    done = start.run_study(
+        latency=False, **asked, out=str(tmp_path / "there"), workers=2, parallel=file(tmp_path, "backend: local")
+    )
     assert [o.status for o in done.outcomes] == ["finished"] * 2
     assert bits(tmp_path / "there") == bits(tmp_path / "here")
 
@@ -88,7 +90,7 @@ def test_a_warned_job_writes_a_checkpoint_is_started_again_and_ends_with_the_sam
     until(lambda: (sign := signs.read(folder)) is not None and sign.step > 2, 120, "the run")
     os.kill(signs.read(folder).process, signal.SIGUSR2)
     until(job.done, 180, "the job")
-    start.run_study(**asked, out=str(tmp_path / "here"), workers=1)
+    start.run_study(latency=False, **asked, out=str(tmp_path / "here"), workers=1)
     assert bits(tmp_path / "there") == bits(tmp_path / "here")
     resumed = [line for line in records.read_lines(folder / records.FILE) if line.kind == "resume"]
     assert len(resumed) == 1 and 0 < resumed[0].step < 60  # though --force was asked for: what is queued again goes on

@@ -36,6 +36,17 @@ def execute(request, progress):
 """
 
 
+SEEING = """
+import os, time
+from pathlib import Path
+from mtlbench.runs.request import Outcome
+
+def execute(request, progress):
+    time.sleep(1.0)  # so that neither worker does it all
+    return Outcome(Path("."), "failed", os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+
+
 class Heard:
     """A display that remembers."""
 
@@ -62,6 +73,45 @@ def requests(out, methods="hard-sharing", **flags):
     given = {"methods": methods, "dataset": DISCS, "device": "cpu", "out": str(out), "steps": "2"}
     settings = gather({**given, "set": ["discs.images=24", "run.head=4"], **flags})
     return study.runs(study.resolve(settings))
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "expected"),
+    [
+        (4, "0,1,2,3", ["0", "1", "2", "3"]),
+        (5, "0,1", ["0", "1", "0", "1", "0"]),
+        (2, "GPU-a", ["GPU-a"] * 2),
+        (2, "", [None] * 2),
+    ],
+)
+def test_a_worker_a_gpu_and_more_share_them(monkeypatch, workers, gpus, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    taken = []
+    for _ in range(workers):
+        taken.append(launch.place(launch.gpus("cuda"), taken))
+    assert taken == expected
+    if workers == 5:  # the one on the second GPU died
+        assert launch.place(launch.gpus("cuda"), ["0", "0", "1", "0"]) == "1"
+
+
+def test_gpus_are_those_there_are_unless_one_is_named(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert launch.gpus("cuda") == ("0", "1", "2")
+    assert launch.gpus("cuda:1") == launch.gpus("cpu") == ()
+    monkeypatch.setattr(launch, "cores", lambda: 12)
+    assert launch.share(12, "cuda", gpus=3) == (3, launch.share(12, "cuda", 3)[1])
+
+
+def test_every_worker_sees_its_own_gpu(tmp_path, monkeypatch):
+    (tmp_path / "seeing.py").write_text(SEEING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,9")
+    wanted = requests(tmp_path, seeds="0,1,2,3")
+    execute = importlib.import_module("seeing").execute
+    outcomes = launch.launch(wanted, 2, 1, Heard(), execute, launch.gpus("cuda"))
+    assert {o.reason for o in outcomes} == {"7", "9"}
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7,9"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_twelve_runs_on_a_real_slurm_equal_those_here_to_the_bit(tmp_path, monke
         resolved = study.resolve(gather(given))
         folders = [runner.standing(r).folder for r in study.runs(resolved)]
 
-        code = f"from mtlbench.study.start import run_study; run_study(**{given!r})"
+        code = f"from mtlbench.study.start import run_study; run_study(latency=False, **{given!r})"
         with subprocess.Popen([sys.executable, "-c", code]) as submitter:
             until(lambda: cluster.Cluster(resolved, submits=False).closing, 180, "the submission")
             submitter.kill()  # the jobs need nobody
@@ -62,8 +62,8 @@ def test_twelve_runs_on_a_real_slurm_equal_those_here_to_the_bit(tmp_path, monke
         assert "JobState FAILED" in states[0].reason
         kinds = [line.kind for line in records.read_lines(folders[number] / records.FILE)]
         assert kinds.count("resume") == 1  # it was requeued in the middle
-        done = start.run_study(**given)  # the same again: one job
+        done = start.run_study(latency=False, **given)  # the same again: one job
         assert [o.skipped for o in done.outcomes] == [False] + [True] * (SEEDS - 1)
-    start.run_study(**asked, out=str(tmp_path / "here"), workers=1)
+    start.run_study(latency=False, **asked, out=str(tmp_path / "here"), workers=1)
     assert bits(tmp_path / "there") == bits(tmp_path / "here")
     assert {run["status"] for run in bits(tmp_path / "there").values()} == {"finished"}

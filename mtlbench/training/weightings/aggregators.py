@@ -46,14 +46,20 @@ class Aggregated(Weighting):
         self, total: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[Tensor], penalised: bool
     ) -> None:
         each = [own.sum() for own in losses.values()]
-        rows = [_gradients(own, parameters) for own in each]
-        rest = _gradients(total - torch.stack(each).sum(), parameters) if penalised else [None] * len(parameters)
+        rows = [self._found(own, parameters) for own in each]
+        rest = self._found(total - torch.stack(each).sum(), parameters) if penalised else [None] * len(parameters)
         shared = [i for i in range(len(parameters)) if sum(row[i] is not None for row in rows) > 1]
         joined = dict(zip(shared, self._joined(rows, [parameters[i] for i in shared], shared), strict=True))
         for index, parameter in enumerate(parameters):
             own = next((row[index] for row in rows if row[index] is not None), None)
             found = [g for g in (joined.get(index, own), rest[index]) if g is not None]
             parameter.grad = torch.stack(found).sum(0) if len(found) > 1 else found[0] if found else None
+
+    def _found(self, loss: Tensor, parameters: Sequence[Tensor]) -> Gradients:
+        """The gradient of every parameter that the loss reaches, over all processes of a run."""
+        own = _gradients(loss, parameters)
+        means = iter(self.over_ranks([g for g in own if g is not None]))
+        return [None if g is None else next(means) for g in own]
 
     def _joined(self, rows: Sequence[Gradients], parameters: Sequence[Tensor], shared: Sequence[int]) -> list[Tensor]:
         """The aggregated gradient of the shared parameters, from the Jacobian (T, n) of the tasks' losses."""
