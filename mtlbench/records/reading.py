@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from mtlbench.errors import RecordError
 from mtlbench.records.files import digest
 from mtlbench.records.lines import FILE, SCHEMA, AnyLine, ArtefactLine, Cost, End, Eval, Log, Resume, SideBySide, Start
-from mtlbench.records.sealing import is_sealed, is_whole
+from mtlbench.records.sealing import Chain, is_sealed
 
 _ADAPTER: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
 
@@ -66,34 +66,35 @@ def read_lines(path: Path) -> list[AnyLine]:
     except OSError as error:
         raise RecordError(f"cannot read record '{path}': {error.strerror or error}") from error
     lines: list[AnyLine] = []
-    texts = raw.split(b"\n")
+    texts, chain = raw.split(b"\n"), Chain()
     for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
         try:
-            line = _line(text, path, number)
+            line = _line(text, path, number, chain)
         except (ValueError, RecursionError) as error:
-            if _is_cut_off(text, texts[number:]):
+            if _is_cut_off(text, texts[number:], chain):
                 continue
             raise RecordError(f"record '{path}' line {number} is damaged: {error}") from error
         lines.append(line)
+        chain.add(text)
     return lines
 
 
-def _line(text: bytes, path: Path, number: int) -> AnyLine:
+def _line(text: bytes, path: Path, number: int, chain: Chain) -> AnyLine:
     """The line that a text holds; ValueError where it is not what was written."""
-    if is_sealed(text) and not is_whole(text):
-        raise ValueError("its checksum does not fit")
+    if is_sealed(text) and not chain.fits(text):
+        raise ValueError("its checksum does not fit, or a line before it is missing")
     return _quickly(text) or _validate(json.loads(text.decode("utf-8")), path, number)
 
 
-def _is_cut_off(text: bytes, rest: Sequence[bytes]) -> bool:
+def _is_cut_off(text: bytes, rest: Sequence[bytes], chain: Chain) -> bool:
     """Whether a kill, not a bad disk, left the line so: the last one, without its end or what follows it.
 
     Older writers ended such a line and went on behind it with a resume or start line; now it is taken away.
     """
     if not rest:
-        return not is_whole(text[:-1])  # a whole line, and the line break is what is damaged
+        return not chain.fits(text[:-1])  # a whole line, and the line break is what is damaged
     return not is_sealed(text) and _starts_anew(rest[0])
 
 

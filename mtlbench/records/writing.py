@@ -13,7 +13,7 @@ from typing import Any
 from mtlbench.errors import RecordError
 from mtlbench.records.files import write_all
 from mtlbench.records.lines import FILE, Line
-from mtlbench.records.sealing import is_sealed, is_whole, seal
+from mtlbench.records.sealing import Chain, is_sealed
 
 
 def finite(value: Any) -> Any:
@@ -27,10 +27,10 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _is_complete(line: bytes) -> bool:
+def _is_complete(line: bytes, chain: Chain) -> bool:
     """Whether only the line break is missing; older lines have no checksum, but half an object is no JSON."""
     if is_sealed(line):
-        return is_whole(line)
+        return chain.fits(line)
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
@@ -53,19 +53,22 @@ class Writer:
     def write(self, line: Line) -> None:
         """Append a line of this attempt and hand it to the disk. RecordError where the disk does not take it whole."""
         data = finite(line.model_copy(update={"attempt": self.attempt}).model_dump(mode="python"))
-        self._append(seal(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()) + b"\n")
-
-    def _append(self, data: bytes) -> None:
+        text = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
         try:
             if self._torn:
                 self._mend()
-            handle = os.open(self.folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                self._whole_or_nothing(handle, data)
-            finally:
-                os.close(handle)
+            sealed = self._chain.seal(text)
+            self._append(sealed + b"\n")
         except OSError as error:
             raise self._error(error) from error
+        self._chain.add(sealed)
+
+    def _append(self, data: bytes) -> None:
+        handle = os.open(self.folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            self._whole_or_nothing(handle, data)
+        finally:
+            os.close(handle)
 
     def _whole_or_nothing(self, handle: int, data: bytes) -> None:
         before = os.fstat(handle).st_size
@@ -79,15 +82,17 @@ class Writer:
             raise
 
     def _mend(self) -> None:
-        """Take away a line that was cut off; end one that lacks its line break only."""
-        self._torn = False
+        """Take away a line that was cut off; end one that lacks its line break only. Sets where the chain goes on."""
         path = self.folder / FILE
         data = path.read_bytes() if path.exists() else b""
-        whole = data.rfind(b"\n") + 1
-        if _is_complete(data[whole:]):
+        *lines, rest = data.split(b"\n")
+        self._chain = Chain(lines)
+        if _is_complete(rest, self._chain):
             self._append(b"\n")
-        elif data[whole:]:
-            os.truncate(path, whole)
+            self._chain.add(rest)
+        elif rest:
+            os.truncate(path, len(data) - len(rest))
+        self._torn = False
 
     def _error(self, error: OSError) -> RecordError:
         return RecordError(f"cannot write the record in '{self.folder}': {error.strerror or error}")

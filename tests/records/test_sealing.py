@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,10 @@ def test_a_disk_that_fills_and_empties_at_every_byte_loses_no_line(tmp_path, mon
                 said.append(str(error))
                 records.Writer(folder, 1).write(line)  # as the same command does, later
         assert said == [f"cannot write the record in '{folder}': No space left on device"]
-        found = (folder / records.FILE).read_bytes().splitlines()
-        assert list(dict.fromkeys(found)) == whole.splitlines()
+        found = [line.kind for line in records.read_lines(folder / records.FILE)]
+        assert list(dict.fromkeys(found)) == ["start", "log", "end"]
         assert len(found) == 3 or not mended  # twice only where it lacked its line break and could not be taken back
+        assert not mended or (folder / records.FILE).read_bytes() == whole
 
 
 def test_a_line_after_one_that_failed_stands_on_its_own(tmp_path, monkeypatch):
@@ -95,6 +97,36 @@ def test_one_changed_bit_anywhere_in_a_record_is_found(tmp_path):
         path.write_bytes(data)
         with pytest.raises(RecordError, match="is damaged"):
             records.read_lines(path)
+
+
+def test_a_line_that_is_missing_moved_or_there_twice_is_found(tmp_path):
+    lines = written(tmp_path).splitlines(keepends=True)
+    path = tmp_path / records.FILE
+    first, second, third = lines
+    for wrong in (
+        (second, third),
+        (first, third),
+        (first, third, second),
+        (first, second, second, third),
+        (*lines, first),
+    ):
+        path.write_bytes(b"".join(wrong))
+        with pytest.raises(RecordError, match="its checksum does not fit, or a line before it is missing"):
+            records.read_lines(path)
+
+
+def test_lines_whose_checksums_stand_alone_are_read_and_gone_on_with(tmp_path):
+    path = tmp_path / records.FILE
+    for line in LINES[:2]:  # as version 0.1 wrote them
+        rest = line.model_dump_json().encode()[1:]
+        with path.open("ab") as file:
+            file.write(b'{"crc":"%08x",' % zlib.crc32(rest) + rest + b"\n")
+    records.Writer(tmp_path, 1).write(LINES[2])
+    assert [line.kind for line in records.read_lines(path)] == ["start", "log", "end"]
+    older = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(older[0] + older[2])
+    with pytest.raises(RecordError, match="is missing"):
+        records.read_lines(path)
 
 
 def test_a_record_cut_anywhere_is_read_up_to_there_and_gone_on_with(tmp_path):
