@@ -1,9 +1,13 @@
-"""A kill at every file operation of a run: whatever then lies on the disk, the same command ends with the same bits."""
+"""A kill at every file operation of a run: whatever then lies on the disk, the same command ends with the same bits.
+
+CRASH_FULL=1 python -m pytest tests/runs/test_crash.py -k every -s     every point, also where the disk reads alike; counts
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +20,8 @@ from mtlbench.runs import checkpoint, course, runner
 from mtlbench.training import loop
 from tests.runs.test_runner import TOY, Killed, numbers, request
 
-BACKBONE = """
-from mtlbench.backbones import Backbone
-from mtlbench.backbones.resnet import resnet18
-
-def few(architecture, norm):
-    full = resnet18(architecture, norm)
-    return Backbone(full.stem, [list(stage.children())[:1] for stage in full.stages], full.channels, full.stride)
-"""
+FEW = f"{Path(__file__).parents[1] / 'helpers' / 'few.py'}:few"
+FULL = bool(os.environ.get("CRASH_FULL"))
 Image = dict[str, bytes]
 
 
@@ -37,7 +35,7 @@ class Disk:
         self.root = root
         self.operations = 0
         self.halved = False
-        self.images: dict[tuple[tuple[str, bytes], ...], Image] = {}
+        self.images: dict[object, Image] = {}
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -65,7 +63,7 @@ class Disk:
         files = (p for p in self.root.rglob("*") if p.is_file() and p.suffix != ".lock")
         image = {str(p.relative_to(self.root)): p.read_bytes() for p in files}
         read = tuple((name, data) for name, data in sorted(image.items()) if name.endswith(self.READ))
-        self.images[read] = image
+        self.images[(str(self.operations), b"") if FULL else read] = image
 
 
 def lay(image: Image, root: Path) -> None:
@@ -86,7 +84,6 @@ def kept(folder: Path) -> dict[str, Any]:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., runner.Request]:
     """A run of a tenth of a second: four blocks, and nothing counted."""
-    (tmp_path / "few.py").write_text(BACKBONE)
 
     class Counter:
         __init__ = __exit__ = lambda self, *_, **__: None
@@ -102,7 +99,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., runn
     monkeypatch.setattr(course, "measure", lambda *_, **__: cost)
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     data = {"images": 8, "size": 8}
-    settings = {"data": data, "head": 4, "backbone": f"{tmp_path / 'few.py'}:few", "batch_size": 2, "evaluations": 2}
+    settings = {"data": data, "head": 4, "backbone": FEW, "batch_size": 2, "evaluations": 2}
     return lambda out, method, **more: request(out, method, TOY, **settings, **more)
 
 
@@ -132,6 +129,8 @@ def test_a_kill_at_every_file_operation(tmp_path: Path, small: Callable[..., run
         assert numbers(outcome.folder) == expected, number
         assert kept(outcome.folder) == files, number
         assert not list(outcome.folder.glob("checkpoint*"))
+        shutil.rmtree(out)
+    print(f"\n{method}: {disk.operations} points, {len(disk.images)} of them gone on with, equal at every one")
 
 
 PLACED = """
