@@ -12,7 +12,16 @@ from pathlib import Path
 from mtlbench.errors import RecordError
 
 TOGETHER = 2**20  # bytes
+LONGEST = 255  # bytes of a file's name, on every common file system
 Bytes = bytes | bytearray | memoryview
+
+
+def is_name(text: str) -> bool:
+    """Whether a text that somebody else wrote names a file of one folder: one part, that a file system can have."""
+    try:
+        return bool(text) and Path(text).name == text and "\0" not in text and len(os.fsencode(text)) <= LONGEST
+    except ValueError:  # half a character
+        return False
 
 
 def write_all(handle: int, data: Bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mtlbench.errors import RecordError
-from mtlbench.records.files import digest
+from mtlbench.records.files import digest, is_name
 from mtlbench.records.lines import FILE, SCHEMA, AnyLine, ArtefactLine, Cost, End, Eval, Log, Resume, SideBySide, Start
 from mtlbench.records.sealing import Chain, is_sealed
 
@@ -204,7 +204,7 @@ def last_attempt(folder: Path) -> int:
 def verify(folder: Path, artefact: ArtefactLine) -> Path:
     """The file of an artefact line; RecordError where it is not there, or not a bit as it was written."""
     path = folder / artefact.path
-    if Path(artefact.path).name != artefact.path or path.is_symlink() or not path.is_file():
+    if not is_name(artefact.path) or path.is_symlink() or not path.is_file():
         raise RecordError(f"there is no file '{path}' of which the record speaks")
     try:
         found = digest(path) if artefact.sha256 else ""

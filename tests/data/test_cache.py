@@ -329,3 +329,14 @@ def test_a_set_larger_than_the_memory_is_built_and_read(tmp_path: Path, own_cach
     command = [sys.executable, "-c", textwrap.dedent(BOUNDED), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split("\n")[:2] == ["the limit holds", "read 3"], done.stderr
+
+
+def test_one_changed_bit_in_what_is_noted_of_a_column_is_found(source: Counted, own_cache: Path) -> None:
+    fingerprint = source.load().fingerprint
+    (noted,) = files(own_cache, "meta.json")
+    whole = noted.read_bytes()
+    for bit in range(0, 8 * len(whole), 3):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        noted.write_bytes(data)
+        assert source.load().fingerprint == fingerprint

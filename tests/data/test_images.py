@@ -178,3 +178,20 @@ def test_every_data_set_reads_by_these_two(tmp_path: Path) -> None:
     raw_png(tmp_path / "d/photo/class 1/2.png", np.full((16, 16), 300), 16)
     with pytest.raises(DataError, match=r"class 1/2.png': 16 bits a channel"):
         Domains(Domains.Options(), tmp_path / "d", None)
+
+
+def test_one_changed_bit_anywhere_in_a_png_is_found(tmp_path: Path) -> None:
+    path = disk.png(tmp_path / "label.png", np.arange(12, dtype=np.uint8).reshape(3, 4))
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        with pytest.raises(DataError):
+            label_image(path, ("L",))
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError):
+            label_image(path, ("L",))
+    path.write_bytes(whole + b"what some cameras leave behind")
+    assert label_image(path, ("L",)).max() == 11

@@ -153,7 +153,7 @@ def test_one_changed_bit_in_a_kept_file_is_found(tmp_path):
         path.write_bytes(data)
         with pytest.raises(RecordError, match="is damaged"):
             records.verify(tmp_path, line)
-    for other in ("../policy.json", "none.json", ""):
+    for other in ("../policy.json", "none.json", "", ".", "..", "a\0b", "\ud800", "é" * 200, "x" * 5000):
         with pytest.raises(RecordError, match="there is no file"):
             records.verify(tmp_path, line.model_copy(update={"path": other}))
 

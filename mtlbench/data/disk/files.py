@@ -44,12 +44,20 @@ def folder(root: Path | None, name: str, expected: str) -> Path:
 
 def inside(root: Path, relative: object, listing: Path) -> Path:
     """The file a list names, as a path under `root`; whether it exists is not looked at."""
-    if not isinstance(relative, str) or not 0 < len(relative) <= MAX_PATH or "\0" in relative:
+    if not isinstance(relative, str) or not 0 < len(relative) <= MAX_PATH or not _nameable(relative):
         bad(listing, f"names {str(relative)[:80]!r}", "paths relative to its folder")
     clean = os.path.normpath(relative)
     if os.path.isabs(clean) or clean.split(os.sep)[0] == "..":
         bad(listing, f"names '{relative[:200]}', which lies outside the folder", "paths relative to its folder")
     return root / clean
+
+
+def _nameable(relative: str) -> bool:
+    """Whether a file system can have such a path: no NUL, no half characters, no part over 255 bytes."""
+    try:
+        return "\0" not in relative and all(len(part) <= 255 for part in os.fsencode(relative).split(b"/"))
+    except ValueError:
+        return False
 
 
 def require(path: Path, expected: str) -> Path:

@@ -7,6 +7,7 @@ frame, all without a word; compression mixes classes; a camera stores a portrait
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", "
 """The endings of photos."""
 EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK")
 _ORIENTATION, _TIFF_BITS = 0x0112, 258
+_PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_BITS = 24  # where a PNG says its bits a channel; what kind of channels follows
 
 Check = Callable[[Path, Image.Image, bytes], None]
@@ -66,6 +68,8 @@ def _decode(
     with opened(path, what) as file:
         try:
             head = file.read(32)
+            if head.startswith(_PNG):
+                _check_chunks(path, file)
             file.seek(0)
             with _unwarned(file) as picture:
                 _check_pixels(path, picture)
@@ -79,6 +83,22 @@ def _decode(
             bad(path, "too large, like a decompression bomb", f"at most {MAX_PIXELS:,} pixels")
         except Exception as error:  # the bytes may be anything, and PIL raises of every kind
             raise DataError(f"'{path}': no readable image, {one_line(error)[:200]} (expected: {what})") from error
+
+
+def _check_chunks(path: Path, file: IO[bytes]) -> None:
+    """A DataError where a PNG is cut or a chunk's checksum does not fit: PIL reads pixels without looking at theirs."""
+    file.seek(len(_PNG))
+    while len(head := file.read(8)) == 8:
+        left, checksum = int.from_bytes(head[:4], "big"), zlib.crc32(head[4:])
+        while left and (part := file.read(min(left, 2**20))):
+            left, checksum = left - len(part), zlib.crc32(part, checksum)
+        if len(stated := file.read(4)) < 4:
+            break
+        if stated != checksum.to_bytes(4, "big"):
+            bad(path, "no readable image, a damaged PNG (its checksum does not fit)", "the file as it was written")
+        if head[4:] == b"IEND":
+            return
+    bad(path, "no readable image, a PNG that is cut off", "the whole file")
 
 
 def _unwarned(file: IO[bytes]) -> Image.Image:

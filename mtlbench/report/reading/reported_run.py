@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, SideBySide, TaskInfo, digest
+from mtlbench.records.files import is_name
 from mtlbench.report.reading.artefacts import Tree, read_tree
 from mtlbench.report.text import as_float, clean
 
@@ -187,7 +188,7 @@ def _curves(run: Run) -> dict[str, tuple[tuple[int, float], ...]]:
 
 def inside(folder: Path, name: str) -> Path | None:
     """The artefact's file, if it is a plain file of the run's own folder."""
-    path = folder / name if name and Path(name).name == name else None
+    path = folder / name if is_name(name) else None
     return path if path is not None and path.is_file() and not path.is_symlink() else None
 
 

@@ -1,0 +1,1 @@
+"""What `tests/fuzz.py` mutates, and how."""
