@@ -85,8 +85,12 @@ class World:
         """Losses of the whole batch (`count`,) from those of this rank's images; gradients go to these, times the ranks."""
         if self.size == 1 or not own:
             return list(own)
-        joined: Tensor = _Whole.apply(torch.stack(list(own)), self, count)  # type: ignore[no-untyped-call]
-        return list(joined.unbind())
+        low, high = bounds(count, self.rank, self.size)
+        rows = own[0].new_zeros(len(own), count)
+        rows[:, low:high] = torch.stack([o.detach() for o in own])
+        whole = self.total(rows).unbind()
+        # Each on its own: the gradient of one task's losses reaches nothing of another's, not even as zeros.
+        return [_Whole.apply(o, w, low, self.size) for o, w in zip(own, whole, strict=True)]  # type: ignore[no-untyped-call]
 
     def reduce(self, parameters: Iterable[Tensor]) -> None:
         """Make every gradient its mean over ranks; one that no rank has stays away."""
@@ -170,18 +174,16 @@ def _told() -> Iterator[None]:
 
 
 class _Whole(torch.autograd.Function):
-    """(T, b) of this rank's images among those of all (T, count)."""
+    """A task's losses of all images (count,), which are known, as depending on those of this rank's images (b,)."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, world: World, count: int) -> Tensor:
-        ctx.size, ctx.bounds = world.size, bounds(count, world.rank, world.size)
-        whole = own.new_zeros(len(own), count)
-        whole[:, slice(*ctx.bounds)] = own
-        return world.total(whole)
+    def forward(ctx: Any, own: Tensor, whole: Tensor, low: int, size: int) -> Tensor:
+        ctx.slice, ctx.size = slice(low, low + len(own)), size
+        return whole.clone()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Any, None, None]:
-        return gradients[0][:, slice(*ctx.bounds)] * ctx.size, None, None
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, None, None, None]:
+        return gradients[0][ctx.slice] * ctx.size, None, None, None
 
 
 @cache
