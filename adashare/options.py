@@ -24,10 +24,10 @@ class AdaShareOptions(Options):
         description="The penalties on the policy: 'paper' is the paper's equations 3 and 4, 'release' the authors' code.",
     )
     lambda_sparsity: Annotated[float, Knob(0.0003, 0.3)] = Field(
-        0.001, ge=0, description="The weight of the penalty on executed blocks."
+        0.001, ge=0, le=1e6, description="The weight of the penalty on executed blocks."
     )
     lambda_sharing: Annotated[float, Knob(0.001, 1.0)] = Field(
-        0.01, ge=0, description="The weight of the penalty on tasks' different policies."
+        0.01, ge=0, le=1e6, description="The weight of the penalty on tasks' different policies."
     )
 
     warmup: float = Field(
@@ -40,7 +40,7 @@ class AdaShareOptions(Options):
         "budget",
         description="Steps of the search's turns of weights and of logits (400,100), an 'epoch' of each part, or 'budget'.",
     )
-    temperature: float = Field(5.0, gt=0, description="The temperature of the relaxation in the first round.")
+    temperature: float = Field(5.0, gt=0, le=1e6, description="The temperature of the relaxation in the first round.")
     decay: float | None = Field(
         None, gt=0, le=1, description="The factor on the temperature after every round; null ends at .5 or below."
     )
@@ -48,13 +48,16 @@ class AdaShareOptions(Options):
         True, description="Whether blocks open to the policy one after the other, the last ones first."
     )
     speed: float | None = Field(
-        None, gt=0, description="Rounds until one more block opens; null opens all by half of the rounds."
+        None, gt=0, le=1e6, description="Rounds until one more block opens; null opens all by half of the rounds."
     )
     logits_lr: float | None = Field(
-        None, gt=0, description="The learning rate of the logits' Adam; null lets a logit travel by 10 in the search."
+        None,
+        gt=0,
+        le=1e3,
+        description="The learning rate of the logits' Adam; null lets a logit travel by 10 in the search.",
     )
     logits_weight_decay: float | None = Field(
-        None, ge=0, description="The logits' weight decay; null is the objective's (paper 0, release 5e-4)."
+        None, ge=0, le=1e3, description="The logits' weight decay; null is the objective's (paper 0, release 5e-4)."
     )
     search_optimizer: Literal["adamw", "adam", "sgd"] | None = Field(
         None,
@@ -70,7 +73,7 @@ class AdaShareOptions(Options):
     select: Literal["most-likely", "sample"] = Field(
         "most-likely", description="How the policy is decided: the most likely one, or the best of several drawn."
     )
-    candidates: int = Field(8, ge=1, description="How many policies are drawn where `select` is 'sample'.")
+    candidates: int = Field(8, ge=1, le=1000, description="How many policies are drawn where `select` is 'sample'.")
     trials: float = Field(
         0.2, ge=0, lt=1, description="The fraction of the budget for the drawn policies' short retraining together."
     )

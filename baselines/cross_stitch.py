@@ -23,7 +23,7 @@ class CrossStitchOptions(SoftSharingOptions):
         "scalar", description="One number for each pair of tasks ('scalar', the paper's) or one for each channel of it."
     )
     # A mixture's weights: 0 is no better guess than .9
-    units_decay: float | None = Field(0.0, ge=0, description="The units' weight decay; null is the study's.")
+    units_decay: float | None = Field(0.0, ge=0, le=1e3, description="The units' weight decay; null is the study's.")
 
 
 class CrossStitchUnit(nn.Module):

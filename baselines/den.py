@@ -31,14 +31,17 @@ class DENOptions(Options):
     """What a channel costs, and how the budget is spent."""
 
     cost: Annotated[float, Knob(0.01, 1.0)] = Field(
-        0.1, ge=0, description="What using all of the branches' weights costs in the reward, against a task's loss."
+        0.1,
+        ge=0,
+        le=1e6,
+        description="What using all of the branches' weights costs in the reward, against a task's loss.",
     )
     settle: float = Field(
         0.25, ge=0, lt=1, description="The fraction of the budget, at its end, that trains the levels chosen."
     )
-    weights_turn: int = Field(3, ge=1, description="Steps of a turn of the weights, before that.")
-    selector_turn: int = Field(1, ge=1, description="Steps of a turn of the selector.")
-    selector_lr: float = Field(0.05, gt=0, description="The learning rate of the selector's Adam.")
+    weights_turn: int = Field(3, ge=1, le=10**6, description="Steps of a turn of the weights, before that.")
+    selector_turn: int = Field(1, ge=1, le=10**6, description="Steps of a turn of the selector.")
+    selector_lr: float = Field(0.05, gt=0, le=1e3, description="The learning rate of the selector's Adam.")
 
 
 class Network(nn.Module):

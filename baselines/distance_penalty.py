@@ -20,6 +20,7 @@ class DistancePenaltyOptions(Options):
     distance: Annotated[float, Knob(1e-4, 0.1)] = Field(
         0.01,
         ge=0,
+        le=1e6,
         description="The weight of the squared distance of two backbones' weights, averaged over pairs of tasks.",
     )
 

@@ -27,10 +27,10 @@ class HardSharingNarrowOptions(Options):
         "adashare", description="The method whose deployed backbone of the same seed sets the size; null follows none."
     )
     parameters: float | None = Field(
-        None, gt=0, description="Parameters of the backbone aimed at; taken from the run that is followed."
+        None, gt=0, le=1e18, description="Parameters of the backbone aimed at; taken from the run that is followed."
     )
     macs: float | None = Field(
-        None, gt=0, description="Multiply-adds of the backbone aimed at; taken from the run that is followed."
+        None, gt=0, le=1e18, description="Multiply-adds of the backbone aimed at; taken from the run that is followed."
     )
     fraction: float = Field(
         0.5, gt=0, le=1, description="Of hard sharing's parameters and multiply-adds, where no run is followed."

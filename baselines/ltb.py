@@ -51,12 +51,12 @@ class LTBOptions(Options):
         0.5, ge=0, lt=1, description="The fraction of the budget that learns the tree; the rest retrains it."
     )
     turns: tuple[int, int] = Field((4, 1), description="Steps of the search's turns of weights and of choices.")
-    temperature: float = Field(5.0, gt=0, description="The temperature of the choices where the search starts.")
+    temperature: float = Field(5.0, gt=0, le=1e6, description="The temperature of the choices where the search starts.")
     temperature_end: float = Field(
-        0.5, gt=0, description="The temperature where it ends; it falls by a factor a round."
+        0.5, gt=0, le=1e6, description="The temperature where it ends; it falls by a factor a round."
     )
     logits_lr: Annotated[float, Knob(0.02, 0.5)] = Field(
-        0.1, gt=0, description="The learning rate of the choices' Adam."
+        0.1, gt=0, le=1e3, description="The learning rate of the choices' Adam."
     )
     tree: str | None = Field(
         None,

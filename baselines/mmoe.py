@@ -24,19 +24,23 @@ class MMoEOptions(Options):
 
     experts: int = Field(3, ge=1, le=64, description="How many experts there are.")
     shared: int = Field(
-        0, ge=0, description="How many leading stages (with the stem) all experts share; 0 makes them whole backbones."
+        0,
+        ge=0,
+        le=64,
+        description="How many leading stages (with the stem) all experts share; 0 makes them whole backbones.",
     )
     gate: Literal["softmax", "dselect-k"] = Field(
         "softmax", description="A softmax over all experts for every input, or DSelect-k's choice of k for every task."
     )
-    k: int = Field(2, ge=1, description="How many experts a task selects at most, with the gate 'dselect-k'.")
+    k: int = Field(2, ge=1, le=64, description="How many experts a task selects at most, with the gate 'dselect-k'.")
     gate_lr: Annotated[float | None, Knob(0.3, 30.0)] = Field(
         None,
         gt=0,
+        le=1e6,
         description="The gates' learning rate as a multiple of the weights'; null is 1, or 10 for 'dselect-k'.",
     )
     entropy: float = Field(
-        0.01, ge=0, description="The weight of the penalty that makes the choices of 'dselect-k' certain."
+        0.01, ge=0, le=1e6, description="The weight of the penalty that makes the choices of 'dselect-k' certain."
     )
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ class MTANOptions(Options):
     """The width of the masks, and what carries attended features on."""
 
     reduction: int = Field(
-        4, ge=1, description="How many times narrower a mask's bottleneck is than the features it masks."
+        4, ge=1, le=4096, description="How many times narrower a mask's bottleneck is than the features it masks."
     )
     refinement: Literal["bottleneck", "convolution"] = Field(
         "bottleneck",

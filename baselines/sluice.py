@@ -28,9 +28,9 @@ class SluiceOptions(SoftSharingOptions):
     beta: Literal["last", "uniform"] = Field(
         "last", description="A head starts with .9 of the last stage ('last') or with the same of every stage."
     )
-    orthogonality: float = Field(0.1, ge=0, description="The weight of the penalty on subspaces that overlap.")
+    orthogonality: float = Field(0.1, ge=0, le=1e6, description="The weight of the penalty on subspaces that overlap.")
     # As for cross-stitch: these are mixtures
-    units_decay: float | None = Field(0.0, ge=0, description="The mixtures' weight decay; null is the study's.")
+    units_decay: float | None = Field(0.0, ge=0, le=1e3, description="The mixtures' weight decay; null is the study's.")
 
 
 class SluiceUnits(nn.Module):

@@ -28,15 +28,15 @@ class SoftSharingOptions(Options):
         0.25, ge=0, lt=1, description="The fraction of the budget spent on single-task networks before they are joined."
     )
     units_lr: Annotated[float, Knob(1.0, 10.0)] = Field(
-        1.0, gt=0, description="The learning rate of what joins the networks, as a multiple of the weights'."
+        1.0, gt=0, le=1e6, description="The learning rate of what joins the networks, as a multiple of the weights'."
     )
     units_decay: float | None = Field(
-        None, ge=0, description="The weight decay of what joins the networks; null is the study's."
+        None, ge=0, le=1e3, description="The weight decay of what joins the networks; null is the study's."
     )
     optimizer: Literal["adamw", "adam", "sgd"] | None = Field(
         None, description="The optimiser of all weights; null is the study's."
     )
-    lr: float | None = Field(None, gt=0, description="The learning rate of the weights; null is the study's.")
+    lr: float | None = Field(None, gt=0, le=1e3, description="The learning rate of the weights; null is the study's.")
 
 
 def mixing(count: int, own: float = OWN) -> Tensor:

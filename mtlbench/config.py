@@ -30,10 +30,10 @@ class RunConfig(BaseModel):
     data: dict[str, Any] = Field({}, description="The data set's options, in full.")
     tasks: tuple[str, ...] = Field(min_length=1, description="The tasks that are trained.")
     preset: Preset = Field("quick", description="Where what is not given comes from: quick, standard or paper.")
-    seed: int = Field(0, ge=0, description="Decides initial weights, batches and every other draw.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Decides initial weights, batches and every other draw.")
 
     backbone: str = Field("resnet18", description="The network every method shares parts of.")
-    width: float = Field(1.0, gt=0, le=8, description="Times the backbone's channels.")
+    width: float = Field(1.0, ge=0.001, le=8, description="Times the backbone's channels.")
     head: int = Field(128, ge=4, le=65536, description="The inner channels of a task's head.")
     dropout: float = Field(0.0, ge=0, lt=1, description="The fraction of a head's inner features dropped in training.")
     init: Literal["kaiming", "normal"] = Field("kaiming", description="How convolutions are initialised.")

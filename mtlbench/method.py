@@ -132,9 +132,9 @@ def split_turns(value: Any) -> Any:
 
 
 def positive_turns(value: Any) -> Any:
-    """The steps of turns, each 1 or more; ValueError, which a run's options turn into one line, for others."""
-    if isinstance(value, tuple) and min(value) < 1:
-        raise ValueError("turns take 1 step or more")
+    """The steps of turns, each 1 to a million; ValueError, which a run's options turn into one line, for others."""
+    if isinstance(value, tuple) and not 1 <= min(value) <= max(value) <= 10**6:
+        raise ValueError("turns take 1 to 1,000,000 steps")
     return value
 
 

@@ -43,13 +43,13 @@ class DomainOptions(DataOptions):
         description="The side images are brought to: the shorter side resized, the centre kept.",
     )
     crop: int | None = Field(
-        default=None, ge=8, description="The side of what training sees of an image (null: all of it)."
+        default=None, ge=8, le=65_536, description="The side of what training sees of an image (null: all of it)."
     )
     zoom_min: Zoom = Field(default=0.8, description="The smallest zoom of a training image.")
     zoom_max: Zoom = Field(default=1.25, description="The largest zoom of a training image.")
     mirror: bool = Field(default=True, description="Whether half of the training images are mirrored.")
     first: int | None = Field(
-        default=None, ge=1, description="How many domains are taken where none are named (null: all)."
+        default=None, ge=1, le=10**9, description="How many domains are taken where none are named (null: all)."
     )
 
 

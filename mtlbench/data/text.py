@@ -58,7 +58,7 @@ class TextOptions(DataOptions):
 
     length: int = Field(default=1024, ge=8, le=1 << 16, description="How many characters of a text are read.")
     first: int | None = Field(
-        default=None, ge=1, description="How many tasks are taken where none are named (null: all)."
+        default=None, ge=1, le=10**9, description="How many tasks are taken where none are named (null: all)."
     )
 
 

@@ -50,7 +50,7 @@ class Run:
         """What each rule of selection deploys on a split: the run's own, and those read off the same training."""
         others = {e.rule: e for e in self.evals if e.purpose == "rule" and e.split == split}
         own = self.final(split)
-        return others if own is None else {self.start.config.get("selection", "last"): own, **others}
+        return others if own is None else {str(self.start.config.get("selection", "last")): own, **others}
 
     def constant(self, split: str = "test") -> Eval | None:
         """The constant predictor on the same split."""

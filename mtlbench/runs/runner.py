@@ -81,6 +81,8 @@ def abandon(request: Request, reason: str) -> None:
 def _writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if links := [path for path in (folder, *sorted(folder.iterdir())) if path.is_symlink()]:
+            raise RecordError(f"'{links[0]}' is a link (a run writes into plain files of its own folder; remove it)")
         (folder / "record.lock").touch()
     except OSError as error:
         raise RecordError(f"cannot write results in '{folder.parent.parent}': {error.strerror or error}") from error

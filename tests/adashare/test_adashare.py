@@ -369,7 +369,7 @@ def test_a_fixed_policy_needs_no_search() -> None:
         ({"objective": "papers"}, "'papers'; did you mean 'paper'"),
         ({"lambda_sparsty": 1}, "did you mean 'lambda_sparsity'"),
         ({"turns": "weekly"}, "turns"),
-        ({"turns": "4,0"}, "turns take 1 step or more"),
+        ({"turns": "4,0"}, "turns take 1 to 1,000,000 steps"),
         ({"warmup": 0.5, "search": 0.5}, "leave nothing to retrain"),
         ({"select": "sample", "retrain": "continue"}, "which candidates' trials replace"),
         ({"select": "sample", "warmup": 0.5, "trials": 0.2}, "leave nothing to retrain"),

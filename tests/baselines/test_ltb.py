@@ -198,7 +198,7 @@ def test_what_is_no_tree_is_refused(tree: str, message: str) -> None:
 def test_options_parse_from_text() -> None:
     cls = load("methods", "ltb")
     assert parse(cls.Options, {"turns": "8,2"}, "ltb").turns == (8, 2)
-    with pytest.raises(ConfigError, match="turns take 1 step or more"):
+    with pytest.raises(ConfigError, match="turns take 1 to 1,000,000 steps"):
         parse(cls.Options, {"turns": "0,2"}, "ltb")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtlbench.data import inspect
-from mtlbench.data.disk.folders import apart, left_out
+from mtlbench.data.disk.folders import apart, folders, left_out
 from mtlbench.data.domains import Domains
 from mtlbench.data.taskonomy import Taskonomy
 from mtlbench.data.text import FduMtl, TextFolders
@@ -257,3 +257,18 @@ def test_many_kinds_left_out_are_counted(tmp_path: Path) -> None:
     count, kinds = left_out(tmp_path, ())
     assert count == 12
     assert kinds[-1] == "4 kinds more"
+
+
+def test_a_folder_that_may_not_be_looked_at_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc has links that only their owner may follow: no reason to end `data check /`."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed").mkdir()
+    real = os.stat
+
+    def stat(path: object, **options: object) -> os.stat_result:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert [place.name for place in folders(tmp_path)] == ["open"]

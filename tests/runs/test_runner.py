@@ -334,3 +334,21 @@ def test_sigkill_at_random_moments():
     results = list(campaign("adashare", 6))
     assert sum(len(r.places) for r in results) == 6
     assert not [r for r in results if r.differs]
+
+
+@pytest.mark.parametrize("name", [".", "record.jsonl", "record.lock", "traceback.txt", "model.safetensors.tmp"])
+def test_nothing_is_written_through_a_link_in_a_runs_folder(tmp_path, name):
+    """A results folder from elsewhere may hold links to files of the user's."""
+    parts = Assembly(request(tmp_path / "out", steps=2))
+    outside = tmp_path / "mine"
+    if name == ".":
+        outside.mkdir()
+        parts.folder.parent.mkdir(parents=True)
+        parts.folder.symlink_to(outside)
+    else:
+        outside.write_text("mine")
+        parts.folder.mkdir(parents=True)
+        (parts.folder / name).symlink_to(outside)
+    with pytest.raises(RecordError, match="is a link"):
+        runner.execute(parts.request)
+    assert list(outside.iterdir()) == [] if name == "." else outside.read_text() == "mine"

@@ -44,6 +44,7 @@ class DenseOptions(DataOptions):
     crop: int | None = Field(
         default=None,
         ge=8,
+        le=65_536,
         description="The side of what training sees of an image (null: the paper's where images are larger, else all of it).",
     )
     zoom_min: Zoom = Field(default=0.5, description="The smallest zoom of a training image.")

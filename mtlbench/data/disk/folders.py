@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from os.path import isdir  # False, and no error, where a folder may not be looked at
 from pathlib import Path
 
 from mtlbench.data.base import module_name
@@ -49,12 +50,12 @@ def found(root: Path, pattern: str) -> list[Path]:
 
 def folders(root: Path) -> list[Path]:
     """The folders directly in `root`."""
-    return [p for p in found(root, "*") if p.is_dir()]
+    return [p for p in found(root, "*") if isdir(p)]
 
 
 def images(root: Path) -> list[Path]:
     """The photos directly in `root`."""
-    return [p for p in found(root, "*") if p.suffix.lower() in SUFFIXES and not p.is_dir()]
+    return [p for p in found(root, "*") if p.suffix.lower() in SUFFIXES and not isdir(p)]
 
 
 def domain_folders(root: Path) -> list[Path]:
@@ -88,7 +89,7 @@ def not_above(root: Path) -> None:
 def strictly(place: Path) -> list[Path]:
     """The photos of a class, <class>/<image>. DataError for what would be missed: images of other kinds, or deeper down."""
     for path in found(place, "*"):
-        if path.suffix.lower() in UNREAD and not path.is_dir():
+        if path.suffix.lower() in UNREAD and not isdir(path):
             bad(path, "an image of a kind that is not read", f"{' '.join(SUFFIXES)}, or no image here")
     for deeper in folders(place):
         if images(deeper):
