@@ -61,9 +61,9 @@ def device(text: str) -> str:
     """A device as it is called here: auto, cpu, cuda or cuda:N; `gpu` is CUDA's. ConfigError for any other."""
     match = re.fullmatch(r"(auto|cpu)|(?:cuda|gpu)(:[0-9]{1,3})?", text.strip().lower(), re.ASCII)
     if match is None:
-        apple = "Apple's GPUs are not supported; " if text.strip().lower().startswith("mps") else ""
+        apple = "; Apple's GPUs are not supported" if text.strip().lower().startswith("mps") else ""
         allowed = "auto, cpu, cuda, or cuda:1 for the second of several"
-        raise ConfigError(f"device is '{short(text)}' ({apple}allowed: {allowed})")
+        raise ConfigError(f"device is '{short(text)}' (allowed: {allowed}{apple})")
     return match[1] or f"cuda{match[2] or ''}"
 
 

@@ -173,7 +173,7 @@ EARLY = [
     (["--pretrained", "broken.py"], "cannot read weights file 'broken.py'"),
     (
         ["--device", "mps"],
-        "device is 'mps' (Apple's GPUs are not supported; allowed: auto, cpu, cuda, or cuda:1 for the second of several)",
+        "device is 'mps' (allowed: auto, cpu, cuda, or cuda:1 for the second of several; Apple's GPUs are not supported)",
     ),
     (["--device", "cuda:999"], "device 'cuda:999' is not available here (allowed: auto, cpu"),
     (["--device", "gpu:99"], "device 'cuda:99' is not available here (allowed: auto, cpu"),

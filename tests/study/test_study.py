@@ -274,7 +274,7 @@ def test_weights_reach_the_run_and_its_identity_and_none_leave_it_as_it_was():
         ({"set": ["run.schedule=step:0:0"]}, "schedule 'step:0:0': EVERY (a fraction of the steps below 1"),
         ({"set": ["run.schedule=step:5:nan"]}, "FACTOR (at most 1000) are numbers above 0"),
         ({"set": ["run.head_schedule=cosin"]}, "unknown schedule 'cosin' (allowed: constant, linear, cosine"),
-        ({"set": ["run.width=.inf"]}, "'width' is inf: allowed: above 0, at most 8"),
+        ({"set": ["run.width=.inf"]}, "'width' is inf: allowed: from 0.001, at most 8"),
         ({"tune_steps": 0}, "'tune_steps' is 0: allowed: from 1, at most 1,000,000,000"),
         ({"tune_seeds": 1}, "'tune_seeds' is 1: allowed: from 2, at most 100"),
         ({"tune": "9" * 30}, "'tune' is"),

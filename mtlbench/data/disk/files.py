@@ -25,6 +25,7 @@ MAX_PIXELS = 1 << 26
 MAX_TEXT = 1 << 28  # bytes of a list
 MAX_LINE = 1 << 24
 MAX_PATH = 1024
+MAX_NAME = 255  # bytes, in all file systems
 _KINDS = {"f": "real", "i": "integer", "u": "unsigned integer", "b": "boolean"}
 
 
@@ -46,6 +47,8 @@ def inside(root: Path, relative: object, listing: Path) -> Path:
     """The file a list names, as a path under `root`; whether it exists is not looked at."""
     if not isinstance(relative, str) or not 0 < len(relative) <= MAX_PATH or not _nameable(relative):
         bad(listing, f"names {str(relative)[:80]!r}", "paths relative to its folder")
+    if any(len(part) > MAX_NAME for part in os.fsencode(relative).split(b"/")):
+        bad(listing, f"names '{relative[:80]}': File name too long", f"names of up to {MAX_NAME} bytes")
     clean = os.path.normpath(relative)
     if os.path.isabs(clean) or clean.split(os.sep)[0] == "..":
         bad(listing, f"names '{relative[:200]}', which lies outside the folder", "paths relative to its folder")
@@ -53,9 +56,9 @@ def inside(root: Path, relative: object, listing: Path) -> Path:
 
 
 def _nameable(relative: str) -> bool:
-    """Whether a file system can have such a path: no NUL, no half characters, no part over 255 bytes."""
+    """Whether a path has no NUL and no half characters, as a file system's have."""
     try:
-        return "\0" not in relative and all(len(part) <= 255 for part in os.fsencode(relative).split(b"/"))
+        return b"\0" not in os.fsencode(relative)
     except ValueError:
         return False
 

@@ -150,7 +150,7 @@ def _front(family: Sequence[Aggregate]) -> Front | None:
 
 def _vectors(line: Line, metrics: Sequence[tuple[TaskInfo, MetricInfo]]) -> dict[int, Vector]:
     """By seed: the primary metrics, turned so that more is better."""
-    series = [(line.values[t.name, m.name], 1.0 if m.higher else -1.0) for t, m in metrics]
+    series = [(line.values.get((t.name, m.name), {}), 1.0 if m.higher else -1.0) for t, m in metrics]
     common = set.intersection(*(set(s) for s, _ in series)) if series else set()
     return {seed: tuple(sign * s[seed] for s, sign in series) for seed in sorted(common)}
 
