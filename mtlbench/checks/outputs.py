@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mtlbench.checks.subject import Run, Subject, outputs, predict
-from mtlbench.checks.tiny import DENSE, IMAGE, LABELS, TEXT, Tiny, noise
+from mtlbench.checks.tiny import DENSE, IMAGE, LABELS, NUMBERS, TEXT, VECTOR, Tiny, noise
 from mtlbench.data.base import ALL
 from mtlbench.method import Method
 from mtlbench.tasks import Task
@@ -182,11 +182,12 @@ def statistics(method: nn.Module) -> dict[str, Tensor]:
 
 
 def backbones(subject: Subject) -> Iterator[str]:
-    """It works on every kind of backbone: basic blocks, bottlenecks, and convolutions over texts."""
+    """It works on every kind of backbone: basic blocks, bottlenecks, convolutions over texts, and linear layers."""
     for backbone, tasks, shape in (
         ("resnet18", DENSE[:2], IMAGE),
         ("resnet50", DENSE[:2], IMAGE),
         ("vdcnn9", LABELS[:2], TEXT),
+        ("resmlp", NUMBERS, VECTOR),
     ):
         try:
             run = Run(Trainer, subject, Tiny(tasks, shape, streams=shape is TEXT), 2, backbone=backbone).train()

@@ -1,4 +1,4 @@
-"""What the battery runs methods on: a backbone of a few thousand parameters, and images and texts of noise."""
+"""What the battery runs methods on: a backbone of a few thousand parameters, and images, texts and vectors of noise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mtlbench.seeding import generator
 from mtlbench.tasks import Task
 
 WIDTH, HEAD = 0.0625, 8
-IMAGE, TEXT = (3, 32, 32), (64,)
+IMAGE, TEXT, VECTOR = (3, 32, 32), (64,), (8, 1)
 DENSE = (
     Task("segmentation", "segmentation", 4),
     Task("normals", "normals", 3),
@@ -28,6 +28,7 @@ DENSE = (
     Task("keypoints", "keypoints", 1),
 )
 LABELS = tuple(Task(name, "classification", 3) for name in ("art", "photo", "sketch"))
+NUMBERS = (LABELS[0], Task("size", "regression", 1))
 
 
 def tiny(architecture: Architecture, norm: Norm) -> Backbone:
@@ -76,14 +77,16 @@ class Tiny(Dataset):
 
 @cache
 def noise(shape: tuple[int, ...], *key: str | int) -> Tensor:
-    """Smooth noise (3, H, W), or characters (L,): a function of the key."""
+    """Smooth noise (3, H, W), characters (L,), or numbers (N, 1): a function of the key."""
     random = generator("tiny", *key)
     if len(shape) == 1:
         return torch.randint(TOKENS, shape, generator=random)
+    if len(shape) == 2:
+        return torch.randn(shape, generator=random)
     coarse = torch.randn(3, 4, 4, generator=random)
     return interpolate(coarse[None], size=shape[1:], mode="bilinear")[0]
 
 
 def label(task: Task, x: Tensor) -> Tensor:
-    """A target for inputs (B, 3, H, W) or (B, L)."""
+    """A target for inputs (B, 3, H, W), (B, L) or (B, N, 1)."""
     return task.meaning.example(task, x)
