@@ -8,7 +8,8 @@ have the like for tables). Four stages of equal blocks; as every backbone's here
 
 from __future__ import annotations
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from mtlbench.backbones.base import Architecture, Backbone, Block, Norm
 from mtlbench.backbones.resnet import scaled
@@ -18,17 +19,23 @@ WIDTH = 128
 STAGES, BLOCKS = 4, 2
 
 
-def _linear(inputs: int, outputs: int) -> nn.Conv1d:
-    return nn.Conv1d(inputs, outputs, 1, bias=False)
+class Linear(nn.Conv1d):
+    """A linear layer in the shape of a convolution: (B, I, 1) -> (B, O, 1), by a product, a third of a convolution's time."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.squeeze(2), self.weight.squeeze(2)).unsqueeze(2)
 
 
 class LinearBlock(Block):
     """linear-BN-ReLU-linear-BN beside the identity, or a linear layer and BN where the width changes."""
 
     def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
-        first, second = _linear(inputs, outputs), _linear(outputs, outputs)
+        first, second = Linear(inputs, outputs), Linear(outputs, outputs)
         branch = nn.Sequential(first, norm(outputs), nn.ReLU(inplace=True), second, norm(outputs))
-        projection = None if inputs == outputs else nn.Sequential(_linear(inputs, outputs), norm(outputs))
+        projection = None if inputs == outputs else nn.Sequential(Linear(inputs, outputs), norm(outputs))
         super().__init__(branch, projection)
 
 
@@ -37,6 +44,6 @@ def resmlp(architecture: Architecture, norm: Norm) -> Backbone:
     if len(architecture.shape) != 2:
         raise ConfigError(f"backbone resmlp on inputs of shape {architecture.shape} (allowed: vectors, (N, 1))")
     width = scaled(WIDTH, architecture.width)
-    stem = nn.Sequential(_linear(architecture.shape[0], width), norm(width), nn.ReLU(inplace=True))
+    stem = nn.Sequential(Linear(architecture.shape[0], width), norm(width), nn.ReLU(inplace=True))
     stages = [[LinearBlock(width, width, norm) for _ in range(BLOCKS)] for _ in range(STAGES)]
     return Backbone(stem, stages, (width,) * (STAGES + 1), 1)
