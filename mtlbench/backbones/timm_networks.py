@@ -109,7 +109,7 @@ def _fits(spec: str, architecture: Architecture, strided: bool, stride: str) -> 
         raise ConfigError(f"timm:{spec} reads images, the data's inputs have the shape {architecture.shape}")
     if architecture.width != 1:
         raise ConfigError(
-            f"width is {architecture.width:g} (allowed for timm:{spec}: 1: give --width 1, timm's networks come in widths of their own)"
+            f"width is {architecture.width:g} (allowed for timm:{spec}: 1, by --width 1: its networks have their own widths)"
         )
     if strided and stride not in ("8", "16", "32"):
         raise ConfigError(f"output stride of timm:{spec} is '{stride}' (allowed: 8, 16, 32)")

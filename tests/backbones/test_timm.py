@@ -197,7 +197,7 @@ def test_equal_seeds_give_equal_weights_that_are_timms() -> None:
         (VIT, (3, 60, 64), 1.0, r"cuts patches of \(16, 16\), which do not divide an image of \(60, 64\)"),
         (f"{VIT}@8", SHAPE, 1.0, "timm cannot build 'vit_tiny_patch16_224@8'"),
         ("timm:resnet18@7", SHAPE, 1.0, r"output stride of timm:resnet18@7 is '7' \(allowed: 8, 16, 32\)"),
-        (RESNET, SHAPE, 0.5, r"width is 0.5 \(allowed for timm:resnet18: 1:"),
+        (RESNET, SHAPE, 0.5, r"width is 0.5 \(allowed for timm:resnet18: 1, by --width 1:"),
         (RESNET, (1014,), 1.0, r"timm:resnet18 reads images, the data's inputs have the shape \(1014,\)"),
     ],
 )
