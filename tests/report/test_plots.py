@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from mtlbench.report.plots import figures as plots
 from mtlbench.report.plots.looks import looks
 from mtlbench.report.plots.pareto import front
 from mtlbench.report.report import read
+from mtlbench.report.tables.naming import counted
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(-9, 9)), min_size=1, max_size=12)
 
@@ -99,9 +101,49 @@ def test_interval_of_the_points_is_that_of_delta(small: Path) -> None:
     content = pareto.data(result, order)
     assert content is not None
     for point in content["points"]:
-        line = next(x for x in result.lines if x.label == point["label"])
+        line = next(x for x in result.lines if counted(x) == point["label"])
         assert point["delta"] == mean(line.series(DELTA_PRIMARY)).mean
         assert point["half"] == pytest.approx(mean(line.series(DELTA_PRIMARY)).half)
+
+
+POINT = {"label": "nddr (1 of 3 seeds)", "look": ("#0072B2", "D", 0), "half": 0.0}
+
+
+def test_costs_that_were_not_measured_have_no_panel_and_equal_ones_are_not_spread_out() -> None:
+    """Training compute equal to a ten-thousandth is one place on an axis whose ticks say what they are."""
+    costs = [{"macs": 1e8 * i, "training_flops": 25.35e12 + 1e8 * i} for i in (1, 2)]
+    points = [{**POINT, "delta": float(i), "costs": c} for i, c in enumerate(costs)]
+    with style.context():
+        made = pareto.draw({"points": points, "note": ""})
+        style.images(made)
+    assert [a.get_xlabel() for a in made.axes] == ["Multiply-adds, all tasks (MMAC)", "Training compute (TFLOP)"]
+    left, right = made.axes[1].get_xlim()
+    assert right - left > 0.5
+    assert made.axes[1].xaxis.get_offset_text().get_text() == ""
+
+
+@pytest.mark.parametrize("width", [5.0, style.WIDTH, None])
+def test_a_long_title_and_its_notes_end_within_the_figure(width: float | None) -> None:
+    """At widths of paper, and on a phone (None)."""
+    title, words = (
+        "One task against another over the tasks' weights",
+        "shaded: no better than some weights of hard-sharing",
+    )
+    with style.context(), style.phone() if width is None else nullcontext():
+        made = style.figure(3.0, width or style.WIDTH)
+        made.subplots()
+        style.caption(made, title, *[words] * 5, "")
+        style.images(made)
+        ends = [t.get_window_extent().x1 for t in made.texts]
+    assert len(ends) == 2
+    assert max(ends) <= made.bbox.width
+
+
+def test_a_shortened_label_keeps_how_many_seeds_there_are() -> None:
+    with style.phone():
+        assert style.shorten("adashare (1 of 3 seeds)") == "adashare (1 of 3 seeds)"
+        assert style.shorten("hard-sharing-wide (1 of 3 seeds)") == "hard-sha… (1 of 3 seeds)"
+    assert style.shorten("x" * 50) == "x" * 39 + "…"
 
 
 def test_curves_average_the_seeds_that_reached_a_step(synthetic: ModuleType, tmp_path: Path) -> None:

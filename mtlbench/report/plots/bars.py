@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from mtlbench.report.analysis.aggregate import Aggregate, Line, mean, primary
 from mtlbench.report.plots import style
 from mtlbench.report.plots.looks import Look
-from mtlbench.report.tables.naming import metric_column
+from mtlbench.report.tables.naming import counted, metric_column
 
 TITLE = "Each task's primary metric by method, with intervals over seeds where there are several"
 
@@ -40,7 +40,7 @@ def _row(line: Line, key: tuple[str, str], order: dict[str, Look]) -> dict[str, 
     summary = mean(dict(enumerate(values)))
     span = [summary.low, summary.high] if style.usable(summary.low, summary.high) else None
     shown = summary.mean if values else None
-    return {"label": line.label, "look": order[line.label], "mean": shown, "span": span, "seeds": values}
+    return {"label": counted(line), "look": order[line.label], "mean": shown, "span": span, "seeds": values}
 
 
 def draw(content: dict[str, Any]) -> Figure:

@@ -16,6 +16,7 @@ from mtlbench.report.plots.looks import Look
 from mtlbench.report.tables.naming import metric_column
 
 TITLE = "Training curves: primary metric on validation by training step"
+BANDS = 6  # curves of a panel that bands do not bury
 POINTS = 60  # of a curve, at most
 
 
@@ -55,13 +56,22 @@ def draw(content: dict[str, Any]) -> Figure:
         axes.set_visible(False)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, panel)
-    style.caption(made, "Validation while training", content["note"])
+    banded = any(_banded(p) for p in panels)
+    over = "line: mean of the seeds; band: lowest to highest of them" if banded else ""
+    style.caption(made, "Validation while training", content["note"], over)
     style.legend(made, grid.flat[0])
     return made
 
 
+def _banded(panel: dict[str, Any]) -> bool:
+    """Whether a panel has few enough curves for bands, and one of several seeds."""
+    return len(panel["curves"]) <= BANDS and any(
+        low != high for c in panel["curves"] for _, _, low, high in c["points"]
+    )
+
+
 def _panel(axes: Axes, panel: dict[str, Any]) -> None:
-    few = len(panel["curves"]) <= 6
+    few = _banded(panel)
     for curve in panel["curves"]:
         steps, means, lows, highs = zip(*curve["points"], strict=True)
         label = style.shorten(curve["label"])
@@ -71,4 +81,4 @@ def _panel(axes: Axes, panel: dict[str, Any]) -> None:
     axes.set_title(panel["task"], loc="left")
     axes.set_ylabel(panel["title"])
     axes.set_xlabel("training step")
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

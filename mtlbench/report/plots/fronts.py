@@ -69,7 +69,8 @@ def draw(content: dict[str, Any]) -> Figure:
     for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, panel, content)
     to_beat = f"shaded: no better than some weights of {content['shared']}" if content["shared"] else ""
-    numbers = "numbers: the second task's share of them" if content["shared"] and content["two"] else ""
+    second = panels[0]["axes"][1]["title"].partition(": ")[0] if panels else ""
+    numbers = f"numbers: the share of the weights that {second} has" if content["shared"] and content["two"] else ""
     style.caption(made, TITLE, content["said"], to_beat, numbers, content["note"])
     style.legend(made, grid.flat[0])
     return made

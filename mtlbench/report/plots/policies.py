@@ -74,7 +74,11 @@ def draw(content: dict[str, Any]) -> Figure:
         if history:
             _curve(line[-1], row)
     style.caption(
-        made, "Policies", content["note"], "filled: executed; dot: skipped; shade: probability α; alike: 1 − mean |Δα|"
+        made,
+        "Policies",
+        content["note"],
+        "filled: block executed; dot: skipped; darker: executed with higher probability α",
+        "alike: 1 − mean |Δα| of two tasks",
     )
     return made
 
@@ -145,5 +149,5 @@ def _curve(axes: Axes, row: dict[str, Any]) -> None:
     axes.set_ylim(0, 1)
     axes.set_title(f"mean α, seed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")
     axes.set_xlabel("training step")
-    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.legend(fontsize=6, loc="best", handlelength=1.4, frameon=True, framealpha=0.8, edgecolor="none")

@@ -18,7 +18,7 @@ from mtlbench.tasks.pictures import DENSE, MAPS, Array, coloured, palette, span
 TITLE = "Gallery: test images, ground truth and each method's predictions"
 COLUMNS = 10
 CELL, NAMES = 0.82, 1.15  # inches: the width of a picture, and of the methods' names
-GAP, ABOVE, TALL = 0.05, 0.3, 1.6  # of a picture's width: between pictures, over the truth, and the input's height
+GAP, ABOVE, TALL = 0.05, 0.38, 1.6  # of a picture's width: between pictures, over the truth, and the input's height
 LEGEND = 24  # classes named
 
 
@@ -34,6 +34,8 @@ def draw(content: dict[str, Any]) -> Figure:
     if not views:
         return _empty(content, lost)
     first = shown[0][1]
+    units = {t["name"]: t["unit"] for t in content["tasks"]}
+    numbers = any(view in MAPS for view, _ in views.values())
     count = max(1, min(len(next(iter(first.values())).inputs), COLUMNS // len(views)))
     height, width = next(iter(first.values())).inputs.shape[1:3]
     tall = height / width
@@ -57,14 +59,23 @@ def draw(content: dict[str, Any]) -> Figure:
         _place(axes, inputs, centre - TALL / 2, 0.0, TALL, TALL * tall)
         for k, (task, (view, classes)) in enumerate(views.items()):
             x = left + k * (1 + GAP)
-            axes.text(x + 0.5, top - 0.06, style.shorten(task, 14), ha="center", va="bottom", fontsize=6.5)
+            head = style.shorten(task, 14) + (_scale(view, first[task].truth[item], units[task]) if numbers else "")
+            axes.text(x + 0.5, top - 0.06, head, ha="center", va="bottom", fontsize=6.5)
             for y, picture in enumerate(_column(view, classes, [items[task] for _, items in shown], item)):
                 _place(axes, picture, x, top + y * (tall + GAP), 1.0, tall)
     axes.set_aspect("equal")  # imshow has set its own
     _legend(made, shown, views, count)
-    said = "dark grey: no label; a task's colours span the truth's values, near is bright"
+    said = "dark grey: no label" + ("; colours of numbers span the truth's values, near is bright" if numbers else "")
     style.caption(made, "Gallery of test images", content["note"], lost, said)
     return made
+
+
+def _scale(view: str, truth: Array, unit: str) -> str:
+    """A second line of a head: the values at the ends of the colours, with their unit, where a picture is of numbers."""
+    if view not in MAPS:
+        return "\n "
+    low, high = span(truth.astype(np.float64))
+    return f"\n{low:.2g} to {high:.2g} {unit}".rstrip()
 
 
 def _empty(content: dict[str, Any], lost: str) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,10 @@ from mtlbench.report.text import SCALES
 
 SOFT, GRID = "#666666", "#DDDDDD"
 WIDTH = 7.0  # inches: two columns of a paper
-NARROW = 3.6  # the screen of a phone
+NARROW = 3.1  # the screen of a phone, which shows it larger than print: 7 points are 11 pixels there
 LETTERS = 118  # of a legend's size, in that width
+LINE, HEAD = 18, 11.5  # letters of a note and of a title on an inch: none is cut off at the edge
+SEEDS = re.compile(r" \(\d+ of \d+ seeds\)$")  # the end of a label of a row with missing seeds
 HUGE = 1e15  # beyond it a number is no measurement, and axes break
 
 RC: dict[str, Any] = {
@@ -40,6 +43,7 @@ RC: dict[str, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,  # a tick says what it is, without a sum at the end of the axis
     "grid.color": GRID,
     "grid.linewidth": 0.5,
     "xtick.labelsize": 7.5,
@@ -146,9 +150,8 @@ def breadth(labels: Sequence[str], columns: int) -> int:
 def caption(made: Figure, title: str, *notes: str) -> None:
     """The title at the left, and below it in small what a reader of the figure alone must know."""
     width = made.get_figwidth()
-    heads = textwrap.wrap(title, int(13.5 * width)) if stacked() else [title]
-    note = "   ".join(n for n in notes if n)
-    said = textwrap.wrap(note, int(20 * width)) if stacked() or width < WIDTH else [note] * bool(note)
+    heads = textwrap.wrap(title, int(HEAD * width))
+    said = textwrap.wrap(" · ".join(n for n in notes if n), int(LINE * width))
     above = 0.26 + 0.16 * (len(heads) - 1) + (0.03 + 0.11 * len(said) if said else 0.0)
     height = made.get_figheight() + max(above - 0.4, 0.0)
     made.set_figheight(height)
@@ -164,9 +167,15 @@ def caption(made: Figure, title: str, *notes: str) -> None:
 
 
 def shorten(text: str, limit: int = 40) -> str:
-    """A label that fits a figure."""
-    limit = min(limit, 22) if stacked() else limit
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """A label that fits a figure; how many of its seeds there are stays."""
+    limit = min(limit, 24) if stacked() else limit
+    ending = found[0] if (found := SEEDS.search(text)) else ""
+    return text if len(text) <= limit else text[: limit - 1 - len(ending)].rstrip() + "…" + ending
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, a real minus, and one decimal."""
+    return f"{value:+.1f}".replace("-", "\u2212")
 
 
 def usable(*values: float | None) -> bool:
@@ -180,11 +189,11 @@ def prefix(values: Sequence[float]) -> tuple[float, str]:
     return next(((scale, letter) for scale, letter in SCALES if most >= scale), (1.0, ""))
 
 
-def pad(axes: Axes, values: Sequence[float], axis: str, share: float = 0.08) -> None:
-    """Limits around the values with a margin, also where all of them are equal."""
+def pad(axes: Axes, values: Sequence[float], axis: str, share: float = 0.08, least: float = 0.0) -> None:
+    """Limits around the values with a margin, also where all of them are equal: `least` is its least share of them."""
     if values:
         low, high = min(values), max(values)
-        margin = (high - low) * share or abs(high) * 0.1 or 1.0
+        margin = max((high - low) * share, least * abs(high)) or abs(high) * 0.1 or 1.0
         (axes.set_xlim if axis == "x" else axes.set_ylim)(low - margin, high + margin)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from mtlbench.report.plots.looks import Look
 from mtlbench.report.plots.looks import order as places
 
 TITLE = "What changes over one setting"
+SIDE = 0.01  # of the axis, between the intervals of two curves in one panel
 FEW = 5  # methods in one panel
 WIDE = 50.0  # from this ratio of the largest to the smallest on, the axis is logarithmic
 
@@ -72,13 +74,27 @@ def draw(content: dict[str, Any]) -> Figure:
 def _panel(axes: Axes, panel: list[dict[str, Any]], content: dict[str, Any]) -> None:
     if content["delta"]:
         axes.axhline(0, color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    for curve in panel:
-        x, y, low, high = zip(*curve["points"], strict=True)
-        axes.plot(x, y, label=style.shorten(curve["label"]), markersize=4, **style.line(curve["look"]))
-        axes.fill_between(x, low, high, color=curve["look"][0], alpha=0.15, linewidth=0)
     values = [p[0] for curve in content["curves"] for p in curve["points"]]
     if min(values) > 0 and max(values) / min(values) >= WIDE:
         axes.set_xscale("log")
+    for number, curve in enumerate(panel):
+        given, y, low, high = zip(*curve["points"], strict=True)
+        x: Sequence[float] = given
+        if len(panel) > 2:
+            x = _beside(given, number - (len(panel) - 1) / 2, min(values), max(values), axes.get_xscale() == "log")
+        axes.plot(x, y, label=style.shorten(curve["label"]), markersize=4, **style.line(curve["look"]))
+        if len(panel) > 2:  # bands of many would bury each other
+            half = [h - m for h, m in zip(high, y, strict=True)]
+            bars = {"fmt": "none", "ecolor": curve["look"][0], "elinewidth": 0.9, "capsize": 2.5, "alpha": 0.8}
+            axes.errorbar(x, y, [h or float("nan") for h in half], **bars)
+        else:
+            axes.fill_between(x, low, high, color=curve["look"][0], alpha=0.15, linewidth=0)
+
+
+def _beside(x: Sequence[float], place: float, low: float, high: float, log: bool) -> list[float]:
+    """The values moved a little to a curve's own side, so that its intervals do not stand on another's."""
+    share = SIDE * place
+    return [v * (high / low) ** share if log else v + share * (high - low) for v in x]
 
 
 def _ends(grid: list[Axes], curves: list[dict[str, Any]]) -> None:

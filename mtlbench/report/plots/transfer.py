@@ -21,12 +21,17 @@ def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     reference = result.line("independent")
     lines = [x for x in result.lines if x is not reference and any(x.delta_primary.values())]
     names = [t.name for t in result.study.tasks]
+    shared = result.line(
+        "shared"
+    )  # whose gain over all tasks is tested against single-task; the others' against its own
+    apart = any(c.kind == "gain" and c.line is reference and c.test.real for c in result.claims)
     if not lines or not names:
         return None
     rows = []
     for line in lines:
         cells = {name: mean(line.delta_primary.get(name, {})).mean for name in (*names, OVERALL)}
         clear = {c.task.name for c in result.claims if c.kind == "harm" and c.line is line and c.task and c.test.real}
+        clear |= {OVERALL} if line is shared and apart else set()
         shown = [(v, name in clear) if style.usable(v) else (None, False) for name, v in cells.items()]
         rows.append({"label": line.label, "cells": shown})
     seeds = len(result.study.seeds)
@@ -45,7 +50,7 @@ def draw(content: dict[str, Any]) -> Figure:
     bold_matters = content["seeds"] > 1
     for y, row in enumerate(rows):
         for x, (value, clear) in enumerate(row["cells"]):
-            text = "n/a" if value is None else f"{value:+.1f}"
+            text = "n/a" if value is None else style.signed(value)
             ink = "white" if value is not None and abs(value) > 0.5 * reach else style.INK
             weight = "bold" if clear and bold_matters else "normal"
             axes.text(x, y, text, ha="center", va="center", color=ink, fontsize=7.5, fontweight=weight)
@@ -61,6 +66,10 @@ def draw(content: dict[str, Any]) -> Figure:
         bar = made.colorbar(picture, ax=axes, shrink=0.9, pad=0.02, extend="both")
         bar.set_label("Δ (%)")
         bar.outline.set_visible(False)
-    said = "bold: differs from single-task, corrected for all that the answer could have said" if bold_matters else ""
+    said = (
+        "bold: shown to differ from single-task (corrected test; over all tasks for hard sharing alone)"
+        if bold_matters
+        else ""
+    )
     style.caption(made, "Transfer: Δ over single-task by task", content["note"], said)
     return made
