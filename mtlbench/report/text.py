@@ -167,12 +167,17 @@ _LATEX = {
 _MINUS = re.compile(r"(?<![^\s(\[])-(?=[\d.])|(?<=\de)-(?=\d)")  # before a number, not within a name
 
 
+def minus(text: str) -> str:
+    """A sentence or a figure with a real minus before its numbers; hyphens within names stay."""
+    return _MINUS.sub("−", text)
+
+
 def latex(value: Any) -> str:
     """Text in LaTeX, in ASCII alone: every special character escaped, other scripts as their base letters or '?'.
 
     A hyphen before a number is a minus, any other one keeps its width.
     """
-    return "".join(_LATEX.get(c) or _ascii(c) for c in _MINUS.sub("−", clean(value, LONG)))
+    return "".join(_LATEX.get(c) or _ascii(c) for c in minus(clean(value, LONG)))
 
 
 def latex_comment(value: Any) -> str:

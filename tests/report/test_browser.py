@@ -119,6 +119,9 @@ def test_limits_choose_as_the_command_does(browser: Any, written: Report) -> Non
                 f"enter(document.querySelector('form.limits').elements.{name}, '{(text or '').rstrip('xGms')}')"
             )
         assert browser.run(said).startswith(best.label + ":")
+    most = max(line.costs["macs"].mean for line in written.aggregates[0].lines)
+    assert most >= 1e9  # what is asked for has the letter of the largest
+    assert browser.run("document.querySelector('form.limits').elements.macs.labels[0].textContent").endswith("G")
     browser.run("enter(document.querySelector('form.limits').elements.macs, '0.001')")
     assert browser.run(said) == "No method is within these limits."
 

@@ -77,6 +77,32 @@ def test_what_was_not_found_is_said_with_the_size_that_would_have_been(template:
     assert f"a difference of {min(sizes):.1f} to {max(sizes):.1f} points of Δ would have been found" in said
 
 
+def test_a_figure_of_fewer_seeds_says_so_and_stands_under_what_is_not_known(
+    synthetic: ModuleType, tmp_path: Path
+) -> None:
+    for method, seeds in (("single-task", 3), ("hard-sharing", 3), ("nddr", 1)):
+        for seed in range(seeds):
+            synthetic.run(tmp_path, method, seed, "a", per_image=False, curve=1)
+    found = read(tmp_path).overview
+    table = overview_table(found)
+    assert dict(table.rows)["nddr"][0].show(table.columns[0]).endswith(" (1 of 3 seeds)")
+    assert not any(cells[0].note for label, cells in table.rows if label != "nddr")
+    said = "a: segmentation, normals (derived), depth: whether nddr differs from hard sharing; "
+    assert f"{said}too few seeds in common for a test." in unknown(found)
+
+
+def test_what_many_studies_did_not_find_is_one_sentence(template: ReportedRun) -> None:
+    rng = np.random.default_rng(4)
+    results = [null(template, 3, 4, rng) for _ in range(5)]
+    for i, result in enumerate(results):
+        result.study.name = f"study-{i}"
+    found = overview(results)
+    (said,) = (s for s in unknown(found) if "not told apart" in s)
+    sizes = [t.detectable for t in found.tests.values() if not t.real]
+    assert said.startswith(f"In {len(sizes)} comparisons of 5 studies methods are not told apart from hard sharing")
+    assert f"a difference of {min(sizes):.1f} to {max(sizes):.1f} " in said
+
+
 def test_unequal_training_is_said(synthetic: ModuleType, tmp_path: Path) -> None:
     """Budget final without a control at equal training; and a study without hard sharing."""
     for method in ("single-task", "hard-sharing", "nddr"):

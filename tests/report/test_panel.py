@@ -17,6 +17,8 @@ from mtlbench.report.plots.figures import Figure
 from mtlbench.report.plots.looks import MARKERS, looks
 from mtlbench.report.plots.pareto import front
 from mtlbench.report.report import Report, read
+from mtlbench.report.tables.naming import counted
+from mtlbench.report.text import minus
 from tests.helpers import chromium
 
 HELPERS = """
@@ -57,17 +59,19 @@ def test_every_row_with_a_figure_and_a_cost_is_a_point(page: Any, written: Repor
     told = page.run("points().map(p => p.getAttribute('aria-label'))")
     with_figure = [x for x in result.lines if x.series(DELTA_PRIMARY) and "macs" in x.costs]
     assert len(told) == len(with_figure) > 5
-    assert [t.split(":")[0] for t in told] == [x.label for x in sorted(with_figure, key=lambda x: x.costs["macs"].mean)]
+    assert [t.split(":")[0] for t in told] == [
+        counted(x) for x in sorted(with_figure, key=lambda x: x.costs["macs"].mean)
+    ]
     for line in with_figure:
         delta = mean(line.series(DELTA_PRIMARY))
-        said = next(t for t in told if t.startswith(f"{line.label}: "))
-        assert f"Δ {delta.mean:+.1f}" in said
-        assert f"[{delta.low:+.1f}, {delta.high:+.1f}]" in said or line is result.line("independent")
+        said = next(t for t in told if t.startswith(f"{counted(line)}: "))
+        assert minus(f"Δ {delta.mean:+.1f}") in said
+        assert minus(f"[{delta.low:+.1f}, {delta.high:+.1f}]") in said or line is result.line("independent")
 
 
 def test_points_stand_where_their_figures_are(page: Any, written: Report) -> None:
     """On the screen: right is dearer and up is better, in proportion."""
-    lines = {x.label: x for x in written.aggregates[0].lines}
+    lines = {counted(x): x for x in written.aggregates[0].lines}
     places = page.run("points().map(p => [p.getAttribute('aria-label').split(':')[0], ...centre(p)])")
     (a, ax, ay), *_, (b, bx, by) = places
     for label, x, y in places:
@@ -124,8 +128,8 @@ def test_a_button_chooses_the_cost(page: Any, written: Report) -> None:
         (x for x in written.aggregates[0].lines if x.series(DELTA_PRIMARY)), key=lambda x: x.costs["parameters"].mean
     )
     told = page.run("points().map(p => p.getAttribute('aria-label').split(':')[0])")
-    assert {told[0], told[-1]} <= {x.label for x in (lines[0], *lines)}
-    assert [next(x for x in lines if x.label == t).costs["parameters"].mean for t in told] == [
+    assert {told[0], told[-1]} <= {counted(x) for x in (lines[0], *lines)}
+    assert [next(x for x in lines if counted(x) == t).costs["parameters"].mean for t in told] == [
         x.costs["parameters"].mean for x in lines
     ]
 

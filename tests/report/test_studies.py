@@ -106,7 +106,7 @@ def test_no_weights_of_ones_own_are_the_data_sets(run: Any, tmp_path: Path) -> N
     run("mtan", 0, weights={}, also=["best-val"])
     assert len(studies(tmp_path)) == 1
     run("mtan", 0, weights={"depth": 3.0}, name="heavier")
-    assert sorted(s.apart for s in studies(tmp_path)) == ["weights.depth -", "weights.depth 3.0"]
+    assert sorted(s.apart for s in studies(tmp_path)) == ["weight of depth -", "weight of depth 3.0"]
 
 
 def test_tuned_weights_and_dropout_do_not_split_a_study(run: Any, tmp_path: Path) -> None:
@@ -129,6 +129,13 @@ def test_a_budget_control_is_a_labelled_row_of_its_study(run: Any, tmp_path: Pat
     (study,) = studies(tmp_path)
     assert labels(study) == ["hard-sharing", "hard-sharing [control, 3,000 steps]"]
     assert not study.rows[1].lost  # a control need not have every seed
+
+
+def test_studies_that_differ_in_a_number_stand_in_its_order(run: Any, tmp_path: Path) -> None:
+    """10 behind 2, whatever the hashes of their names are."""
+    for value in (10.0, 0.5, 2.0, 1.0):
+        run("nddr", 0, data={"relatedness": value}, name=f"at-{value}")
+    assert [s.apart for s in studies(tmp_path)] == [f"relatedness {v}" for v in (0.5, 1.0, 2.0, 10.0)]
 
 
 def test_titles_tell_studies_of_the_same_tasks_apart(run: Any, synthetic: ModuleType, tmp_path: Path) -> None:

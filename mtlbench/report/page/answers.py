@@ -68,7 +68,8 @@ def _listed(result: Aggregate, claims: Sequence[Claim]) -> str:
     ordered = sorted(claims, key=lambda c: (-abs(c.test.difference.mean), c.line.label))
     told = [f"{c.line.label} ({interval(over_shared(result, c.line), decimals)}, p {p_text(c.test.corrected)})"
             if not c.line.controlled else f"{c.line.label} (p {p_text(c.test.corrected)})" for c in ordered]  # fmt: skip
-    return f"{', '.join(told)}; {points}, p corrected for everything this answer could have said"
+    widened = "intervals widened for the choice of the row, " if any(not c.line.controlled for c in ordered) else ""
+    return f"{', '.join(told)}; {points}, {widened}p corrected for everything this answer could have said"
 
 
 def _controls(result: Aggregate) -> list[str]:

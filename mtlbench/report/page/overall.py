@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from mtlbench.report.analysis.aggregate import Aggregate, Line
 from mtlbench.report.analysis.datasets import FEWEST, OverDatasets
+from mtlbench.report.analysis.merit import interval, worth
 from mtlbench.report.analysis.overview import Overview
 from mtlbench.report.analysis.statistics import Paired
 from mtlbench.report.page.answers import ONE_SEED, difference_unit, training
@@ -16,6 +17,7 @@ from mtlbench.report.tables.header import title
 from mtlbench.report.text import clean, number
 
 SHOWN = 6  # differences named in one sentence
+MANY = 3  # studies from which on what was not found in them is said in one sentence
 
 
 def headline(overview: Overview) -> str:
@@ -56,8 +58,7 @@ def unknown(overview: Overview) -> list[str]:
             "Whether any method differs from another: with one seed there is no interval and no test. "
             "More seeds (`--seeds 0,1,2`) would say."
         )
-    told += [s for r in overview.ranked for s in _open(overview, r)]
-    told += _untrained(overview)
+    told += _untested(overview) + _open(overview) + [*_untrained(overview)]
     if overview.results and not overview.over:
         told.append(f"Nothing is said over data sets: that takes {FEWEST} of one protocol, with two seeds or more.")
     return told
@@ -71,7 +72,7 @@ def _listed(real: Sequence[tuple[Aggregate, Line, Paired]]) -> str:
     told = []
     for result, line, test in real[:SHOWN]:
         decimals, unit = difference_unit(result)
-        gain = f"{number(test.difference.mean, decimals, sign=True)} {unit}"
+        gain = interval(test.difference, decimals, unit)
         told.append(f"{line.label} in {title(result.study)} ({gain} {training(result)}, p {p_text(test.corrected)})")
     more = f"; and {len(real) - SHOWN} more, marked in the table" if len(real) > SHOWN else ""
     return "; ".join(told) + more
@@ -95,16 +96,42 @@ def _range(values: Sequence[float], decimals: int) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _open(overview: Overview, result: Aggregate) -> Iterator[str]:
-    """The differences to hard sharing that were not found in a study, and how large they would have had to be."""
-    own = [t for (study, _), t in overview.tests.items() if study == result.study.name and not t.real]
-    sizes = [t.detectable for t in own if math.isfinite(t.detectable)]
-    decimals, unit = difference_unit(result)
-    if sizes:
-        count = f"{len(own)} methods are" if len(own) > 1 else "one method is"
+def _untested(overview: Overview) -> list[str]:
+    """Methods with a figure, but with too few seeds in common with hard sharing for a test."""
+    told = []
+    for result in overview.ranked:
+        shared = result.line("shared")
+        tested = {label for (study, label), t in overview.tests.items() if study == result.study.name and t.p == t.p}
+        lines = [x for label in overview.labels if (x := overview.line(result, label)) and worth(result, x)]
+        left = [x.label for x in lines if x is not shared and x.label not in tested]
+        if left and shared is not None:
+            told.append(f"{title(result.study)}: whether {' or '.join(left)} differs from hard sharing; "
+                        "too few seeds in common for a test.")  # fmt: skip
+    return told
+
+
+def _open(overview: Overview) -> list[str]:
+    """The differences to hard sharing that were not found, and how large they would have had to be: study by study, or of
+    many studies in one sentence."""
+    found: dict[tuple[int, str], list[tuple[str, list[float]]]] = defaultdict(list)
+    for result in overview.ranked:
+        own = [t for (study, _), t in overview.tests.items() if study == result.study.name and not t.real]
+        if sizes := [t.detectable for t in own if math.isfinite(t.detectable)]:
+            found[difference_unit(result)].append((title(result.study), sizes))
+    return [s for (decimals, unit), each in found.items() for s in _not_found(each, decimals, unit)]
+
+
+def _not_found(each: Sequence[tuple[str, Sequence[float]]], decimals: int, unit: str) -> Iterator[str]:
+    told = [
+        (f"{name}: {f'{len(sizes)} methods are' if len(sizes) > 1 else 'one method is'}", sizes) for name, sizes in each
+    ]
+    if len(each) > MANY:
+        every = [x for _, sizes in each for x in sizes]
+        told = [(f"In {len(every)} comparisons of {len(each)} studies methods are", every)]
+    for which, sizes in told:
         yield (
-            f"{title(result.study)}: {count} not told apart from hard sharing, which does not make them equal; a difference "
-            f"of {_range(sizes, decimals)} {unit} would have been found with a chance of 80 %."
+            f"{which} not told apart from hard sharing, which does not make them equal; a difference of "
+            f"{_range(sizes, decimals)} {unit} would have been found with a chance of 80 %."
         )
 
 

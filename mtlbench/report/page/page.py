@@ -29,7 +29,7 @@ from mtlbench.report.tables.header import header, title
 from mtlbench.report.tables.naming import label
 from mtlbench.report.tables.overview import effects_table, overview_table
 from mtlbench.report.tables.sections import sections
-from mtlbench.report.text import as_float, clean, coded, number, seen
+from mtlbench.report.text import SCALES, as_float, clean, coded, minus, number, seen
 
 if TYPE_CHECKING:
     from mtlbench.report.analysis.ranking import Ranking
@@ -54,7 +54,7 @@ def environment() -> jinja2.Environment:
 
 def _prose(text: str) -> Markup:
     """A sentence of ours, its commands and options as code."""
-    return Markup(coded(seen(text), escape, lambda part: f"<code>{escape(part)}</code>"))
+    return Markup(coded(seen(text), lambda part: escape(minus(part)), lambda part: f"<code>{escape(part)}</code>"))
 
 
 @cache
@@ -79,8 +79,7 @@ def write(
     across = [_across(r.name, r.title, rank_table(r.ranks), pictures.get("", [])) for r in rankings]
     across += [_across(r.name, r.title, effects_table(r), []) for r in report.overview.over]
     across += [_across(s.name, s.title, s.table, pictures.get("", [])) for s in sections(report)]
-    count = len(report.runs)
-    counts = f"{count:,} run{'' if count == 1 else 's'} in {len(studies)} stud{'y' if len(studies) == 1 else 'ies'}"
+    counts = _counts(report, len(studies))
     content = {"studies": studies, "across": across, "warnings": report.warnings, "counts": counts}
     content |= _first_screen(report) | {"jumps": [(x["title"], x["id"]) for x in (*across, *studies)]}
     page = environment().get_template("index.html")
@@ -92,6 +91,14 @@ def write(
         for line in result.lines:
             text = row.render(assets=assets(), study=study, **row_view(result, line))
             disk.put(f"runs/{row_file(result.study, line.row)}", text)
+
+
+def _counts(report: Report, studies: int) -> str:
+    """How many runs and trials the page stands on."""
+    trials = sum(r.role == "tune" for r in report.runs)
+    counted = [(len(report.runs) - trials, "run", "runs"), (trials, "trial of tuning", "trials of tuning")]
+    told = " and ".join(f"{n:,} {one if n == 1 else more}" for n, one, more in counted if n or one == "run")
+    return f"{told} in {studies} stud{'y' if studies == 1 else 'ies'}"
 
 
 def _pictures(disk: Disk, figures: Iterable[Figure]) -> dict[str, list[dict[str, Any]]]:
@@ -138,7 +145,8 @@ def _study(
     links |= {x.label: f"runs/{row_file(study, x.row)}" for x in result.lines}
     kinds = {label(x): "control" for x in result.lines if x.row.role == "control"} | {"constant predictor": "constant"}
     views = [{**view(t, f"t-{study.name}-{t.name}", links, kinds), "files": _files(study.name, t)} for t in tables]
-    candidates = _candidates(result)
+    scale, letter = _scale(result)
+    candidates = _candidates(result, scale)
     return {
         "id": study.name,
         "title": title(study),
@@ -151,6 +159,7 @@ def _study(
         "seeds": len(study.seeds),
         "timed": bool(result.timed),
         "candidates": json.dumps(candidates) if candidates else "",
+        "macs_letter": letter,
     }
 
 
@@ -158,17 +167,23 @@ def _files(study: str, table: Table) -> list[tuple[str, str]]:
     return [(kind, f"tables/{study}-{table.name}.{suffix}") for kind, suffix in (("CSV", "csv"), ("LaTeX", "tex"))]
 
 
-def _candidates(result: Aggregate) -> list[dict[str, Any]]:
+def _scale(result: Aggregate) -> tuple[float, str]:
+    """In what multiply-adds are asked for: of a small network in M, not in thousandths of a G."""
+    most = max((line.costs["macs"].mean for line in result.lines if "macs" in line.costs), default=0.0)
+    return next(((s, p) for s, p in SCALES if most >= s), (1.0, ""))
+
+
+def _candidates(result: Aggregate, scale: float) -> list[dict[str, Any]]:
     """What the form of limits chooses from, best first."""
     lines = ranked(result)
     return [
         {
             "id": i,
             "label": line.label,
-            "figure": shown(merit(result), chosen(result, line)),
+            "figure": minus(shown(merit(result), chosen(result, line))),
             "costs": costs(line),
             "ratio": _cost(line, "parameters_ratio", 1.0),
-            "macs": _cost(line, "macs", 1e9),
+            "macs": _cost(line, "macs", scale),
             "latency": _cost(line, "latency_ms", 1.0),
             "close": [j for j in range(i + 1, len(lines)) if not apart(result, line, lines[j])],
         }
@@ -248,7 +263,7 @@ def _cell(cell: Cell, column: Column, group: int, edge: bool) -> dict[str, Any]:
         return {"text": clean(cell.value, 2000), "value": None, "css": " ".join(css), "said": "", "group": group}
     value = f"{cell.value.mean:.10g}" if cell.value.n and math.isfinite(cell.value.mean) else ""
     return {
-        "text": cell.show(column),
+        "text": minus(cell.show(column)).replace(", ", ",\u00a0"),  # an interval stays in one piece
         "value": value,
         "css": " ".join(css),
         "said": _SAID.get(cell.mark),

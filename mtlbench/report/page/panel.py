@@ -9,7 +9,8 @@ from typing import Any
 from mtlbench.report.analysis.aggregate import Aggregate, Line, mean
 from mtlbench.report.analysis.merit import merit, shown, worth
 from mtlbench.report.plots.looks import Look
-from mtlbench.report.text import number, si
+from mtlbench.report.tables.naming import counted
+from mtlbench.report.text import minus, number, si
 
 COSTS = (
     ("macs", "Multiply-adds, all tasks", "MAC"),
@@ -46,11 +47,11 @@ def _point(result: Aggregate, line: Line, look: Look) -> dict[str, Any] | None:
     span = [figure.low, figure.high] if _usable(figure.low) and _usable(figure.high) else None
     told = {k: number(v, 2) + f" {unit}" if k in PLAIN else si(v, unit) for k, _, unit in COSTS if (v := costs.get(k))}
     return {
-        "label": line.label,
+        "label": counted(line),
         "look": list(look),
         "value": figure.mean,
         "span": span,
-        "figure": shown(merit(result), figure),
+        "figure": minus(shown(merit(result), figure)),
         "costs": costs,
         "told": told,
         "control": line.row.role == "control",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +95,7 @@ class Study:
 
 
 def studies(runs: Iterable[ReportedRun]) -> list[Study]:
-    """Group runs; the order is that of the studies' names, and does not depend on that of the records."""
+    """Group runs; by data set and tasks, then by what tells studies apart. The order of the records changes nothing."""
     ordered = sorted(runs, key=lambda o: o.id)
     trials: dict[str, list[ReportedRun]] = defaultdict(list)
     for run in ordered:
@@ -112,7 +114,13 @@ def studies(runs: Iterable[ReportedRun]) -> list[Study]:
                 groups[key].append(run)
     found = [_study(key, group, trials.get(_key(group[0], TRIALS), [])) for key, group in groups.items()]
     _tell_apart(found)
-    return sorted(found, key=lambda s: s.name)
+    return sorted(found, key=lambda s: (s.name.rpartition("-")[0], _natural(s.apart), s.name))
+
+
+def _natural(text: str) -> list[tuple[float, str]]:
+    """A key that puts numbers within a text in their own order."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", text)
+    return [(float(p), "") if i % 2 else (math.inf, p) for i, p in enumerate(parts)]
 
 
 def _tell_apart(found: Iterable[Study]) -> None:
@@ -136,7 +144,14 @@ def _tell_apart(found: Iterable[Study]) -> None:
 def _distinguishing(study: Study) -> dict[str, str]:
     values = {**dict(flatten(study.config)), "device": study.device, "fingerprint": study.fingerprint or "unknown"}
     values["tuning"] = f"{len(study.trials)} trials" if study.trials else "none"
-    return {clean(n, 40).replace("_", " "): clean(v, 40) for n, v in values.items()}
+    return {_said(n): clean(v, 40) for n, v in values.items()}
+
+
+def _said(setting: str) -> str:
+    """A setting's dotted name as a title says it."""
+    for prefix, word in (("data.", ""), ("weights.", "weight of ")):
+        setting = word + setting.removeprefix(prefix) if setting.startswith(prefix) else setting
+    return clean(setting, 40).replace("_", " ")
 
 
 def _study_key(run: ReportedRun, trials: Mapping[str, list[ReportedRun]]) -> str:

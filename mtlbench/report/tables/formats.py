@@ -54,13 +54,14 @@ class Column:
 
 @dataclass
 class Cell:
-    """A figure over seeds, or a text. `tied` says that it could not be told from the best at these seeds; `sign` stands
-    behind it."""
+    """A figure over seeds, or a text. `tied` says that it could not be told from the best at these seeds; `sign` and `note`
+    stand behind it."""
 
     value: Summary | str
     mark: str = ""
     tied: bool = False
     sign: str = ""
+    note: str = ""
 
     def show(self, column: Column) -> str:
         """The cell as plain text."""
@@ -75,7 +76,7 @@ class Cell:
                 text += f" [{column.figure(value.low, column.sign)}, {column.figure(value.high, column.sign)}]"
             else:
                 text += f" ± {column.figure(value.sd)}"
-        return text + (" ≈" if self.tied else "") + (f" {self.sign}" if self.sign else "")
+        return " ".join(x for x in (text, "≈" * self.tied, self.sign, self.note) if x)
 
 
 @dataclass

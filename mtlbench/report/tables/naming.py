@@ -56,7 +56,16 @@ def metric_column(task: TaskInfo, metric: MetricInfo, sign: bool = False) -> Col
 
 def label(line: Line) -> str:
     """A row's label, marked where its policy is undecided and where seeds are missing."""
+    return " ".join(x for x in (line.label, "‡" * bool(line.row.undecided), of_seeds(line)) if x)
+
+
+def counted(line: Line) -> str:
+    """A row's label, marked where seeds are missing."""
+    return " ".join(x for x in (line.label, of_seeds(line)) if x)
+
+
+def of_seeds(line: Line) -> str:
+    """How many seeds a row has, where some are missing: "(1 of 3 seeds)"."""
     row = line.row
-    label = line.label + (" ‡" if row.undecided else "")
     missing = [s for s in row.lost if s not in row.runs]
-    return f"{label} ({len(row.runs)} of {len(row.runs) + len(missing)} seeds)" if missing else label
+    return f"({len(row.runs)} of {len(row.runs) + len(missing)} seeds)" if missing else ""

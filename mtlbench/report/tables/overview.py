@@ -11,15 +11,18 @@ from mtlbench.report.tables import words
 from mtlbench.report.tables.comparisons import p_text
 from mtlbench.report.tables.formats import BETTER, WORSE, Cell, Column, Table
 from mtlbench.report.tables.header import title
+from mtlbench.report.tables.naming import of_seeds
 
 
 def overview_table(overview: Overview) -> Table:
     """Rows are methods, columns studies: Delta with its interval, marked where it differs from hard sharing."""
     rows = [(label, [_cell(overview, r, label) for r in overview.results]) for label in overview.labels]
     tested = sum(t.p == t.p for t in overview.tests.values())
-    notes = [words.OVERVIEW + (words.OVERVIEW_MARKS.format(tested=tested) if tested else "")]
+    over = f"the {tested} comparisons" if tested > 1 else "the one comparison"
+    notes = [words.OVERVIEW + (words.OVERVIEW_MARKS.format(over=over) if tested else "")]
     columns = [_column(r) for r in overview.results]
-    return Table("overview", "All studies: Δ over single-task", columns, rows, notes)
+    measures = [m for m in ("Δ over single-task", "mean skill") if any((c.unit == "%") == ("Δ" in m) for c in columns)]
+    return Table("overview", f"All studies: {', or '.join(measures)}", columns, rows, notes)
 
 
 def _column(result: Aggregate) -> Column:
@@ -32,7 +35,9 @@ def _column(result: Aggregate) -> Column:
 def _cell(overview: Overview, result: Aggregate, label: str) -> Cell:
     line, test = overview.line(result, label), overview.tests.get((result.study.name, label))
     mark = "" if test is None or not test.real else BETTER if test.difference.mean > 0 else WORSE
-    return Cell(EMPTY if line is None else mean(worth(result, line)), sign=mark)
+    if line is None:
+        return Cell(EMPTY)
+    return Cell(mean(worth(result, line)), sign=mark, note=of_seeds(line) if worth(result, line) else "")
 
 
 def effects_table(found: OverDatasets) -> Table:

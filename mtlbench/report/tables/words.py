@@ -51,12 +51,13 @@ TEST_SET = (
     "the seeds averaged. It does not contain the spread over seeds."
 )
 OVERVIEW = (
-    "Δ of the primary metrics over single-task of the same seed, with its 95 % t interval over seeds; where a study has no "
-    "single-task runs, the mean skill. One seed has no interval and claims nothing."
+    "Δ: by how many percent the tasks' primary metrics are better than those of single-task networks of the same seed, "
+    "averaged over tasks, with its 95 % t interval over seeds; where a study has no single-task runs, the mean skill (1 is "
+    "without error, 0 no better than a constant). One seed has no interval and claims nothing."
 )
 OVERVIEW_MARKS = (
-    " ▲ better, ▼ worse than hard sharing, and than every control that trains as long, by a paired test corrected over the "
-    "{tested} comparisons of this table (Holm). No mark: not told apart, which is not equal."
+    " ▲ better, ▼ worse than hard sharing, and than every control that trains as long, by a paired test corrected over "
+    "{over} of this table (Holm). No mark: not told apart, which is not equal."
 )
 EFFECTS = (
     "Gain and interquartile mean in Δ; the probability of improvement is that a run of the method is above one of hard "

@@ -33,9 +33,9 @@
     return found;
   };
   const figure = (value) => String(Number(value.toPrecision(6))).replace("-", "\u2212");
-  const range = (values, share) => {
+  const range = (values, share, least) => { // least: costs that differ by less than that share of them are not spread out
     const low = Math.min(...values), high = Math.max(...values);
-    const margin = (high - low) * share || Math.abs(high) * 0.1 || 1;
+    const margin = Math.max((high - low) * share, Math.abs(high) * least) || Math.abs(high) * 0.1 || 1;
     return [low - margin, high + margin];
   };
   const front = (points) => {
@@ -62,8 +62,8 @@
       const most = Math.max(...points.map((p) => p.costs[cost.key]));
       const place = cost.prefix ? Math.min(Math.max(Math.floor(Math.log10(most > 0 ? most : 1) / 3), 0), LETTERS.length - 1) : 0;
       for (const p of points) p.x = p.costs[cost.key] / 1000 ** place;
-      const [x0, x1] = range(points.map((p) => p.x), 0.07);
-      const [y0, y1] = range([...points.flatMap((p) => [p.value, ...(p.span ?? [])]), ...(data.zero ? [0] : [])], 0.06);
+      const [x0, x1] = range(points.map((p) => p.x), 0.07, 0.02);
+      const [y0, y1] = range([...points.flatMap((p) => [p.value, ...(p.span ?? [])]), ...(data.zero ? [0] : [])], 0.06, 0);
       const X = (v) => edge.left + ((v - x0) / (x1 - x0)) * (width - edge.left - edge.right);
       const Y = (v) => height - edge.bottom - ((v - y0) / (y1 - y0)) * (height - edge.top - edge.bottom);
       canvas.replaceChildren();
