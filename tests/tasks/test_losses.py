@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mtlbench.tasks import VOID, Task
-from mtlbench.tasks.kinds.base import CrossEntropy
+from mtlbench.tasks.kinds.base import CrossEntropy, log_shares
 from mtlbench.tasks.kinds.normals import COSINE_EPS, unit
 from mtlbench.tasks.losses import elementwise, labelled, task_loss, to_label
 
@@ -147,10 +147,11 @@ def test_elementwise_equals_torch_on_labelled_pixels():
     assert (mask == (target != VOID)).all()
 
 
-def test_cross_entropy_equals_torchs_with_gradients() -> None:
+@pytest.mark.parametrize("classes", [7, 40])
+def test_cross_entropy_equals_torchs_with_gradients(classes: int) -> None:
     """Values and slopes, unlabelled rows too, of one gradient and of several at once (as aggregators ask for)."""
-    rows = torch.randn(50, 7, dtype=torch.float64, generator=torch.manual_seed(0), requires_grad=True)
-    target = torch.randint(-1, 7, (50,))
+    rows = torch.randn(50, classes, dtype=torch.float64, generator=torch.manual_seed(0), requires_grad=True)
+    target = torch.randint(-1, classes, (50,))
     ours = CrossEntropy.apply(rows, target)
     theirs = F.cross_entropy(rows, target, ignore_index=VOID, reduction="none")
     torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
@@ -162,3 +163,12 @@ def test_cross_entropy_equals_torchs_with_gradients() -> None:
         )
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-15)
     assert torch.isfinite(CrossEntropy.apply(1e4 * rows, target)).all()
+
+
+@pytest.mark.parametrize("classes", [1, 2, 12, 15, 16])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_shares_in_single_precision_are_as_near_as_torchs(classes: int, scale: float) -> None:
+    rows = scale * torch.randn(2000, classes, generator=torch.manual_seed(0))
+    exact = F.log_softmax(rows.double(), 1)
+    ours, theirs = ((found - exact).abs().max() for found in (log_shares(rows), F.log_softmax(rows, 1)))
+    assert ours <= 2 * theirs
