@@ -7,9 +7,11 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.helpers.late_imports import guards, in_functions
 
@@ -177,3 +179,12 @@ def test_packages_in_pyproject_are_those_on_disk():
 def test_files_stay_short():
     long = {str(p.relative_to(ROOT)): n for p in FILES if (n := len(p.read_text().splitlines())) > 320}
     assert long == {}
+
+
+def test_an_extra_of_another_package_is_spelled_as_that_package_does():
+    """An older pip passes over `quadprog_projector` with a warning where the package says `quadprog-projector`."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for requirement in [Requirement(text) for group in extras.values() for text in group]:
+        if requirement.extras and requirement.name != "mtlbench":
+            offered = metadata(requirement.name).get_all("Provides-Extra")
+            assert requirement.extras <= set(offered or ()), requirement
