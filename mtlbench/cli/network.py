@@ -95,6 +95,6 @@ def predict(
 
     deployed, kind = predict.opened(folder, [spec(p) for p in plugin or ()])
     with _whole(file) as draft:
-        predict.draw(deployed, kind, picture, draft)
-    print(f"wrote {file}")
+        said = predict.draw(deployed, kind, picture, draft)
+    print(*said, f"wrote {file}", sep="\n")
     return 0

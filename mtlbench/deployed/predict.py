@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,21 @@ from mtlbench.errors import ConfigError, DataError
 from mtlbench.records import read_run
 from mtlbench.tasks import Task
 from mtlbench.tasks.losses import to_label
-from mtlbench.tasks.pictures import DENSE, MAPS, Array, coloured, span
+from mtlbench.tasks.pictures import DENSE, MAPS, Array, coloured, palette, span
 
 INCHES = 2.6  # side of a panel
+LINE = 0.17  # inches of a line of a legend
+COLUMNS, LONGEST, MOST = 2, 16, 16  # of a legend: beside each other, letters of a name, and classes in all
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A titled picture; below it the classes in it, the largest first, or what its colours mean."""
+
+    title: str
+    picture: Array
+    classes: tuple[tuple[str, Array], ...] = ()  # name and colour
+    scale: tuple[str, float, float, str] | None = None  # colour map, the values at its ends, their unit
 
 
 def opened(folder: Path, own: Sequence[str]) -> tuple[DeployedNetwork, type[Dataset]]:
@@ -34,8 +47,10 @@ def opened(folder: Path, own: Sequence[str]) -> tuple[DeployedNetwork, type[Data
     return load_network(folder, own), kind
 
 
-def draw(deployed: DeployedNetwork, kind: type[Dataset], image: Path, out: Path) -> None:
+def draw(deployed: DeployedNetwork, kind: type[Dataset], image: Path, out: Path) -> list[str]:
     """Write the image and every task's prediction for it as a PNG; `kind`, the data set's class, normalises its inputs.
+
+    Returns the answers of the tasks that are no pictures, in words.
 
     Raises ConfigError for a network that reads no images, DataError for a file that is none.
     """
@@ -45,9 +60,10 @@ def draw(deployed: DeployedNetwork, kind: type[Dataset], image: Path, out: Path)
     answers = predict(deployed, normalised(pixels, kind))
     tasks = {t.name: t for t in deployed.tasks}
     said = [tasks[name].meaning.say(tasks[name], value) for name, value in answers.items() if not tasks[name].dense]
-    panels = [("\n".join(["input", *said]), pixels)]
+    panels = [Panel("\n".join(["input", *said]), pixels)]
     panels += [panel(tasks[name], value) for name, value in answers.items() if tasks[name].meaning.view in DENSE]
     _sheet(panels, out)
+    return said
 
 
 def read(path: Path, height: int, width: int) -> Array:
@@ -74,32 +90,67 @@ def predict(deployed: DeployedNetwork, x: Tensor) -> dict[str, Tensor]:
     return {t.name: to_label(t, answers[t.name].float(), like) for t in deployed.tasks}
 
 
-def panel(task: Task, value: Tensor) -> tuple[str, Array]:
-    """A dense prediction (1, C, H, W) as a titled picture."""
+def panel(task: Task, value: Tensor) -> Panel:
+    """A dense prediction (1, C, H, W) as a panel."""
     view = task.meaning.view
     label = task.meaning.answer(task, value)[0]
+    picture = coloured(view, label, task.channels)
+    if view == "classes":
+        return Panel(task.name, picture, _classes(task, label))
     if view not in MAPS:
-        return task.name, coloured(view, label, task.channels)
+        return Panel(task.name, picture)
     low, high = span(label)
-    return f"{task.name}\n{low:.3g} to {high:.3g} {task.unit}".rstrip(), coloured(view, label)
+    return Panel(
+        f"{task.name}\n{low:.3g} to {high:.3g} {task.unit}".rstrip(), picture, (), (MAPS[view], low, high, task.unit)
+    )
 
 
-def _sheet(panels: list[tuple[str, Array]], out: Path) -> None:
+def _classes(task: Task, label: Array) -> tuple[tuple[str, Array], ...]:
+    """The classes of a map (H, W) that cover most, with their colours; the last entry counts those that are left out."""
+    areas = np.bincount(label[label >= 0].ravel(), minlength=task.channels)
+    seen = [int(c) for c in np.argsort(-areas, kind="stable") if areas[c]]
+    names = [task.classes[c] if c < len(task.classes) else str(c) for c in seen[:MOST]]
+    short = [n if len(n) <= LONGEST else n[: LONGEST - 1] + "…" for n in names]
+    told = [(name, palette(task.channels)[c] / 255) for name, c in zip(short, seen, strict=False)]
+    left = len(seen) - MOST
+    return (*told, (f"and {left} more", np.ones(3))) if left > 0 else tuple(told)
+
+
+def _sheet(panels: list[Panel], out: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(INCHES * len(panels), INCHES * _tallness(panels) + 0.5), layout="constrained", dpi=110)
+    lines = max(-(-len(p.classes) // COLUMNS) for p in panels)
+    below = max(LINE * lines, 3 * LINE * any(p.scale for p in panels)) + LINE
+    above = LINE * max(p.title.count("\n") + 1 for p in panels) + LINE
+    height, width = panels[0].picture.shape[:2]
+    size = (INCHES * len(panels), INCHES * height / width + above + below)
+    figure = Figure(figsize=size, layout="constrained", dpi=110)
     axes: Any = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (title, picture) in zip(axes, panels, strict=True):
-        axis.imshow(picture, interpolation="nearest")
-        axis.set_title(title, fontsize=9)
+    for axis, each in zip(axes, panels, strict=True):
+        axis.imshow(each.picture, interpolation="nearest")
+        axis.set_title(each.title, fontsize=9)
         axis.axis("off")
+        _explain(axis, each)
     try:
-        figure.savefig(out)
+        figure.savefig(out, bbox_inches="tight", pad_inches=0.1)
     except (OSError, ValueError) as error:  # ValueError: a suffix matplotlib cannot write
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"cannot write '{out}': {reason}") from error
 
 
-def _tallness(panels: list[tuple[str, Array]]) -> float:
-    height, width = panels[0][1].shape[:2]
-    return float(height / width)
+def _explain(axis: Any, panel: Panel) -> None:
+    """What a panel's colours mean, below it."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Patch
+
+    if panel.classes:
+        handles = [Patch(facecolor=tuple(colour), label=name) for name, colour in panel.classes]
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": COLUMNS}
+        axis.legend(handles=handles, fontsize=7, handlelength=1, frameon=False, borderaxespad=0.2, **place)
+    if panel.scale:
+        name, low, high, unit = panel.scale
+        colours = ScalarMappable(Normalize(low, high if high > low else low + 1), name)
+        bar = axis.figure.colorbar(colours, cax=axis.inset_axes((0.0, -0.08, 1.0, 0.045)), orientation="horizontal")
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label(unit, fontsize=7)

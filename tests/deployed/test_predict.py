@@ -127,12 +127,27 @@ def test_every_task_is_asked_at_once_and_answers_at_the_inputs_resolution():
 
 
 def test_the_picture_holds_the_input_and_every_prediction(photo, tmp_path):
-    predict.draw(deployed(), Scenes, photo, tmp_path / "out.png")
+    said = predict.draw(deployed(), Scenes, photo, tmp_path / "out.png")
+    assert said == ["kind: hall (95 %)"]
     picture = np.asarray(Image.open(tmp_path / "out.png").convert("RGB"))
     colours = {tuple(c) for c in picture.reshape(-1, 3)}
     assert {(255, 0, 0), (0, 0, 255)} <= colours  # the input
     assert (128, 128, 255) in colours  # the normals
     assert tuple(pictures.palette(3)[1].tolist()) in colours  # the class with the highest logit
+
+
+def test_a_panel_has_the_classes_in_it_and_the_scale_of_its_colours():
+    named = Task("rooms", "segmentation", 30, classes=("wall", "a very long name of a class", "door"))
+    value = torch.zeros(1, 30, 2, 15)  # the class of each pixel: 1, six of 0, and one each of the others but the last
+    for pixel, number in enumerate([1] + [0] * 6 + [*range(2, 25)]):
+        value[0, number, pixel // 15, pixel % 15] = 1.0
+    shown = predict.panel(named, value).classes
+    assert [name for name, _ in shown] == ["wall", "a very long nam…", "door", *map(str, range(3, 16)), "and 9 more"]
+    assert all((255 * c == pictures.palette(30)[i]).all() for i, (_, c) in enumerate(shown[:3]))
+    scale = predict.panel(TASKS[2], torch.linspace(1, 3, 32).view(1, 1, 4, 8)).scale
+    assert scale is not None
+    assert (scale[0], scale[3]) == ("magma_r", "m")
+    assert scale[1:3] == pytest.approx((1, 3), abs=0.05)
 
 
 def test_what_cannot_be_drawn_is_said(photo, tmp_path):
