@@ -55,7 +55,8 @@ def data_check(folder: Annotated[str, typer.Argument(metavar="DIR", help="A data
     """What lies in a folder: layout, counts, ranges, problems."""
     folder = path(folder, "DIR")
     if not Path(folder).is_dir():
-        raise ConfigError(f"no folder '{folder}' (a data set's folder is expected)")
+        hint = "; a CSV file is read by `--dataset table`" if Path(folder).suffix.lower() == ".csv" else ""
+        raise ConfigError(f"no folder '{folder}' (a data set's folder is expected{hint})")
     from mtlbench.data import inspect
 
     found = inspect.check(Path(folder))

@@ -62,7 +62,9 @@ def _json(found: Sequence[State]) -> str:
 def _table(found: Sequence[State]) -> str:
     counts = Counter(s.status for s in found)
     total = f"{len(found)} runs" + "".join(f", {count} {name}" for name, count in sorted(counts.items()))
-    return table(HEADER, [_row(s) for s in found]) + f"\n{total}" if found else total
+    rows = [_row(s) for s in found]
+    kept = [i for i in range(len(HEADER)) if any(row[i] for row in rows)]  # nobody misses the speed of what is over
+    return table([HEADER[i] for i in kept], [[row[i] for i in kept] for row in rows]) + f"\n{total}" if found else total
 
 
 def _row(s: State) -> tuple[str, ...]:

@@ -116,6 +116,7 @@ def _notes(result: Aggregate) -> list[str]:
     found = [f"[red]not counted:[/red] {escape(run)}: {escape(why)}" for run, why in lost]
     seeds = len(result.study.seeds)
     selection = result.study.config.get("selection", "last")
-    found.append(escape(f"{seeds} seed{'s' if seeds != 1 else ''}, selection {selection}"))
+    spread = " (± their standard deviation)" if seeds > 1 else ""
+    found.append(escape(f"{seeds} seed{'s' if seeds != 1 else ''}{spread}, selection {selection}"))
     notes = [words.ONE_SEED] if seeds == 1 else []
     return found + [f"[yellow]note:[/yellow] {escape(note)}" for note in (*notes, *status_notes(result))]

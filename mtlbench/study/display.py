@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBars
 from rich.table import Column
+from rich.text import Text
 
 from mtlbench.runs.request import Outcome, Progress, Request
 from mtlbench.study.words import clock, label, state, verdict
@@ -99,6 +100,15 @@ class Lines:
         print(f"[{number + 1}/{self.total}] {label(request)}: {verdict(outcome)}", flush=True)
 
 
+class Left(TimeRemainingColumn):
+    """The time left, and that it is that."""
+
+    def render(self, task: Task) -> Text:
+        """Empty until it is known."""
+        told = super().render(task)
+        return Text(f"{told.plain} left", told.style) if told.plain[:1].isdigit() else Text()
+
+
 class Bars:
     """A bar for the study and one for every run under way; a line stays for each that ended."""
 
@@ -109,7 +119,7 @@ class Bars:
             name,
             BarColumn(bar_width=BAR, table_column=Column(no_wrap=True)),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
-            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            Left(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[state]}", markup=False, table_column=rest),
             console=console,
             expand=True,

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import time
 
 import pytest
@@ -61,6 +62,16 @@ def test_every_run_is_told_with_step_speed_time_left_and_end(capsys, results):
     assert rows[3] == f"hard-sharing discs 0 study 25/100 0.5 2:30 min {platform.node()} running (train)"
     assert rows[4].startswith("wrong damaged: record 'results/records/wrong/record.jsonl' line 1")
     assert out.endswith("5 runs, 1 damaged, 1 failed, 1 finished, 1 running, 1 unfinished\n")
+
+
+def test_columns_without_a_value_are_left_out(capsys, results):
+    for name in ("failed", "under-way", "wrong"):
+        shutil.rmtree(results / "records" / name)
+    (results / "records/done" / records.FILE).replace(results / "records/stopped" / records.FILE)
+    shutil.rmtree(results / "records/done")
+    _, out, _ = run(capsys, "status", "results")
+    assert {"left", "host"}.isdisjoint(out.splitlines()[0].split())
+    assert out.splitlines()[0].split()[:2] == ["method", "data"]
 
 
 def test_the_same_as_json(capsys, results):

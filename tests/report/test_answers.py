@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -116,6 +117,13 @@ def test_the_terminal_shows_figures_reasons_and_warnings(small: Path) -> None:
         "3 seeds",
     ):
         assert said in text, said
+
+
+def test_the_terminal_says_what_stands_behind_plus_minus(small: Path) -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    for line in terminal(read(small)):
+        console.print(line)
+    assert "3 seeds (± their standard deviation), selection last" in console.export_text()
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

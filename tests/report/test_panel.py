@@ -74,11 +74,11 @@ def test_points_stand_where_their_figures_are(page: Any, written: Report) -> Non
     lines = {counted(x): x for x in written.aggregates[0].lines}
     places = page.run("points().map(p => [p.getAttribute('aria-label').split(':')[0], ...centre(p)])")
     (a, ax, ay), *_, (b, bx, by) = places
+    told = {label: (x.costs["macs"].mean, mean(x.series(DELTA_PRIMARY)).mean) for label, x in lines.items()}
     for label, x, y in places:
-        cost, delta = (lambda m: (lines[m].costs["macs"].mean, mean(lines[m].series(DELTA_PRIMARY)).mean)), label
-        share = (cost(delta)[0] - cost(a)[0]) / (cost(b)[0] - cost(a)[0])
+        share = (told[label][0] - told[a][0]) / (told[b][0] - told[a][0])
         assert x == pytest.approx(ax + share * (bx - ax), abs=0.6)
-        share = (cost(delta)[1] - cost(a)[1]) / (cost(b)[1] - cost(a)[1])
+        share = (told[label][1] - told[a][1]) / (told[b][1] - told[a][1])
         assert y == pytest.approx(ay + share * (by - ay), abs=0.6)
 
 

@@ -316,7 +316,7 @@ def test_a_bar_its_count_and_the_time_left_stay_whole_at_any_width(tmp_path, mon
         console.print(bars._bars.get_renderable())
     study, one = captured.get().splitlines()
     assert len(one) <= width
-    assert re.match(r"hard-sharing seed 0 +[━╸╺ ]{16,} 3000/30000 0:04:30 retrain", one)
+    assert re.match(r"hard-sharing seed 0 +[━╸╺ ]{16,} 3000/30000 0:04:30 left retrain", one)
     assert re.match(r"runs +[━╸╺ ]{16,} +0/12 ", study)
 
 
