@@ -68,7 +68,10 @@ class Experts(Method):
 
 
 class CGC(Experts):
-    """Each task's features are `sum_e g_e(x) E_e(x)` over its own and the shared experts (section 4.1)."""
+    """Experts of each task and shared ones; each task reads a mixture of both that its own gate weighs.
+
+    A task's features are `sum_e g_e(x) E_e(x)` over its own and the shared experts (section 4.1).
+    """
 
     name = "cgc"
 

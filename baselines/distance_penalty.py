@@ -26,7 +26,10 @@ class DistancePenaltyOptions(Options):
 
 
 class DistancePenalty(SingleTask):
-    """T networks that start equal; `lambda * mean over pairs of || W_i - W_j ||^2` over their backbones joins the loss."""
+    """T networks that start equal and are held together: the distance between their backbones joins the loss.
+
+    The penalty is `lambda * mean over pairs of || W_i - W_j ||^2`.
+    """
 
     name = "soft-sharing"
     anchor = None  # it is compared, and nothing is compared with it

@@ -73,7 +73,10 @@ class LTBOptions(Options):
 
 
 class LTB(Method):
-    """C columns of nodes; which node follows which is learned, and every task ends at one of the last."""
+    """A learned tree: tasks share the stages up to where their branches part.
+
+    C columns of nodes; which node follows which is learned, and every task ends at one of the last.
+    """
 
     name = "ltb"
     Options = LTBOptions

@@ -43,8 +43,10 @@ class SluiceUnits(nn.Module):
 
 
 class Sluice(SoftSharing):
-    """T networks of two subspaces each: after a stage `G~ = alpha G` over all 2T subspaces, and a head reads a learned
-    mixture beta of its task's stages (Section 3)."""
+    """T networks in two halves each, mixed linearly after every stage; heads read a learned mixture of all stages.
+
+    After a stage `G~ = alpha G` over all 2T subspaces, and a head reads a mixture beta of its task's stages (Section 3).
+    """
 
     name = "sluice"
     Options = SluiceOptions

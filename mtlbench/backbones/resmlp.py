@@ -40,7 +40,7 @@ class LinearBlock(Block):
 
 
 def resmlp(architecture: Architecture, norm: Norm) -> Backbone:
-    """8 blocks, two a stage: (B, N, 1) -> (B, C, 1)."""
+    """For vectors: 8 blocks of linear layers, two a stage; (B, N, 1) -> (B, C, 1)."""
     if len(architecture.shape) != 2:
         raise ConfigError(f"backbone resmlp on inputs of shape {architecture.shape} (allowed: vectors, (N, 1))")
     width = scaled(WIDTH, architecture.width)

@@ -64,15 +64,15 @@ def _vdcnn(depth: int, architecture: Architecture, norm: Norm) -> Backbone:
 
 
 def vdcnn9(architecture: Architecture, norm: Norm) -> Backbone:
-    """4 blocks, 9 convolutions."""
+    """For texts: 4 blocks, 9 convolutions."""
     return _vdcnn(9, architecture, norm)
 
 
 def vdcnn17(architecture: Architecture, norm: Norm) -> Backbone:
-    """8 blocks, 17 convolutions."""
+    """For texts: 8 blocks, 17 convolutions."""
     return _vdcnn(17, architecture, norm)
 
 
 def vdcnn29(architecture: Architecture, norm: Norm) -> Backbone:
-    """14 blocks, 29 convolutions."""
+    """For texts: 14 blocks, 29 convolutions."""
     return _vdcnn(29, architecture, norm)

@@ -32,7 +32,7 @@ class CityScapesOptions(DenseOptions):
 
 
 class CityScapes(DenseDataset):
-    """2975 training images and the 500 of the official validation split, which is the test split here."""
+    """Streets: segmentation and inverse depth; 2975 training images, the official 500 of validation for testing."""
 
     name: ClassVar[str] = "cityscapes"
     paper_crop: ClassVar[int] = 224

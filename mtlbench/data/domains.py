@@ -63,7 +63,7 @@ class Domain:
 
 
 class Domains(StoredDataset):
-    """Any folder of domains that share their classes, with lists or as a tree."""
+    """Any folder of domains, a task each, that share their classes, with lists or as a tree."""
 
     name: ClassVar[str] = "domains"
     size_option: ClassVar[str | None] = "size"
@@ -111,7 +111,7 @@ class PACS(Domains):
 
 
 class DomainNet(Domains):
-    """6 domains of 345 classes (Peng et al., ICCV 2019)."""
+    """Images of 345 classes in 6 domains, a task each (Peng et al., ICCV 2019)."""
 
     name: ClassVar[str] = "domainnet"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -55,7 +55,10 @@ class RelatedOptions(DataOptions):
 
 
 class Related(Dataset):
-    """Vectors (N, 1), one label a task and vector; no item has a neighbour."""
+    """Drawn in no time from a seed: two to eight tasks on vectors, as related as a number says (MMoE's synthetic data).
+
+    Vectors (N, 1), one label a task and vector; no item has a neighbour.
+    """
 
     name: ClassVar[str] = "related"
     Options: ClassVar[type[DataOptions]] = RelatedOptions

@@ -49,7 +49,10 @@ class TableOptions(DataOptions):
 
 
 class Table(Dataset):
-    """Vectors (N, 1) and their labels, standardised and encoded by what the training rows hold."""
+    """A CSV file of one's own: some columns are targets of the kinds one names, the others inputs.
+
+    Vectors (N, 1) and their labels, standardised and encoded by what the training rows hold.
+    """
 
     name: ClassVar[str] = "table"
     Options: ClassVar[type[DataOptions]] = TableOptions

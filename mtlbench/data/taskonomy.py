@@ -61,7 +61,10 @@ TASKS = (
 
 
 class Taskonomy(DenseDataset):
-    """Segmentation (17 classes), normals, depth as log(1 + d) / log(2^16), keypoints and edges in [-1, 1]."""
+    """Buildings: segmentation (17 classes), normals, depth, keypoints and edges.
+
+    Depth is log(1 + d) / log(2^16), keypoints and edges lie in [-1, 1].
+    """
 
     name: ClassVar[str] = "taskonomy"
     paper_crop: ClassVar[int] = 224

@@ -198,7 +198,7 @@ def tabbed(path: Path) -> Iterator[Example]:
 
 
 class TextFolders(Texts):
-    """A folder a task, with train.csv and test.csv: "label","title","text", labels from 1 (Zhang et al. 2015)."""
+    """Texts of one's own: a folder a task with train.csv and test.csv, rows "label","title","text" (Zhang et al. 2015)."""
 
     name: ClassVar[str] = "text"
     expected: ClassVar[str] = CSV
