@@ -35,6 +35,7 @@ class Sizes(Dataset):
     """Discs on a wall of noise."""
 
     name = "sizes"
+    presets = {"quick": {"steps": 60, "batch_size": 8, "width": 0.125, "head": 8, "lr": 3e-3}}
     normalisation = ((0.0,) * 3, (1.0,) * 3)
 
     def __init__(self, options, root, tasks):

@@ -32,4 +32,6 @@ network = mtlbench.load_network(run)
 pictures = Scenes(Scenes.Options(**DATA)).load("test", "all", [0, 1]).inputs  # (2, 3, 32, 32), normalised
 with torch.inference_mode():
     answers = network.answers({"all": pictures})
-print({task: tuple(output.shape) for task, output in answers.items()})
+print(
+    {task: tuple(output.shape) for task, output in answers.items()}
+)  # as large as features; `mtlbench predict` enlarges
