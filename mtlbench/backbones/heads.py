@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mtlbench.backbones.base import Architecture
+from mtlbench.backbones.dilated import DilatedConv2d
 from mtlbench.tasks import Task
 
 DILATIONS = (6, 12, 18, 24)
@@ -29,7 +30,7 @@ class DenseHead(Head):
         super().__init__()
         self.branches = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(inputs, hidden, 3, padding=d, dilation=d),
+                DilatedConv2d(inputs, hidden, d),
                 nn.ReLU(inplace=True),
                 nn.Dropout(dropout),
                 nn.Conv2d(hidden, hidden, 1),
