@@ -78,8 +78,8 @@ def gradients(
     One that is not asked for is empty. One operator, so that FLOPs are counted as everywhere: padding included.
     """
     rows, slopes = (t.movedim(1, -1).contiguous() for t in (x, gradient))  # (B, h, w, C), (B, h, w, K)
-    x_slope = torch.zeros_like(rows if of_x else rows[:0])
-    weight_slope = torch.zeros_like(weight if of_weight else weight[:0])
+    x_slope = torch.zeros_like(rows[: len(rows) * of_x])
+    weight_slope = torch.zeros_like(weight[: len(weight) * of_weight])
     for i, j, there, here in _taps(x.shape[2], x.shape[3], dilation):
         slope = slopes[:, *there].flatten(0, 2)
         if of_weight:
@@ -88,6 +88,17 @@ def gradients(
             part = x_slope[:, *here]
             part += (slope @ weight[:, :, i, j]).view_as(part)
     return x_slope.movedim(-1, 1), weight_slope
+
+
+@gradients.register_fake
+def _shapes(
+    gradient: Tensor, x: Tensor, weight: Tensor, dilation: int, of_x: bool, of_weight: bool
+) -> tuple[Tensor, Tensor]:
+    """Tensors like those that `gradients` returns, for whoever traces (torch.compile)."""
+    rows = x.movedim(1, -1).contiguous()
+    return torch.empty_like(rows[: len(rows) * of_x]).movedim(-1, 1), torch.empty_like(
+        weight[: len(weight) * of_weight]
+    )
 
 
 def _taps(height: int, width: int, dilation: int) -> Iterator[tuple[int, int, Part, Part]]:

@@ -70,6 +70,13 @@ def test_flops_are_those_of_torchs(moving: str) -> None:
     assert counted(lambda: layer(x)) == counted(lambda: theirs(layer, x)) > 0
 
 
+@pytest.mark.parametrize("asked", [(True, True), (True, False), (False, True)])
+def test_who_traces_it_is_told_the_right_shapes(asked: tuple[bool, bool]) -> None:
+    layer, x, slope = example((2, 3, 9, 9), 6, False)
+    given = (slope, x.detach(), layer.weight.detach(), 6, *asked)
+    torch.library.opcheck(dilated.gradients, given, test_utils=("test_schema", "test_faketensor"))
+
+
 def used(layer: DilatedConv2d, x: Tensor) -> bool:
     with FlopCounterMode(display=False) as counter:
         layer(x).sum().backward()

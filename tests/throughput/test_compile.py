@@ -56,7 +56,7 @@ class Steps:
         }
 
     def loss(self, network: Any = None) -> Tensor:
-        outputs = (network or self.method)(self.x, tuple(self.targets))
+        outputs = (self.method if network is None else network)(self.x, tuple(self.targets))
         return sum(task_loss(t, outputs[t.name], self.targets[t.name]).sum() for t in TASKS)  # type: ignore[return-value]
 
     def seconds(self, way: str, steps: int = STEPS) -> float:
