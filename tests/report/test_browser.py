@@ -146,8 +146,12 @@ def test_every_link_leads_somewhere(browser: Any, written: Report) -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_screen(written: Report, tmp_path: Path, width: int) -> None:
     with chromium.Browser(tmp_path / "profile", width, 800) as browser:
-        browser.open(written.out / "index.html")
-        assert browser.run("document.documentElement.scrollWidth") <= width
+        rows = [next((written.out / "runs").glob(f"*--{name}-*.html")) for name in ("adashare", "nddr")]
+        for page in (written.out / "index.html", *rows):
+            browser.open(page)
+            assert browser.run("document.documentElement.scrollWidth") <= width, page
+            shown = browser.run("[...document.querySelectorAll('table.policy td')].map(cell => cell.textContent)")
+            assert all(text.isdecimal() for text in shown)
 
 
 def test_it_can_be_read_without_eyes_or_mouse(browser: Any, written: Report) -> None:

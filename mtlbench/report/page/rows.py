@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mtlbench.records import MetricInfo
 from mtlbench.report.analysis.aggregate import Aggregate, Line, primary
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import ORACLE, Row, Study, flatten
@@ -85,9 +86,13 @@ def _run(result: Aggregate, run: ReportedRun, first: ReportedRun) -> dict[str, A
 def _figures(run: ReportedRun, task: Any) -> str:
     values = run.final.get(task.name) or {}
     known = [(m, x) for m in task.metrics if (x := as_float(values.get(m.name))) is not None]
-    told = ", ".join(f"{metric_name(m)} {number(x, digits(m))} {unit(m)}".replace(" °", "°").rstrip() for m, x in known)
+    told = ", ".join(f"{metric_name(m)} {_with_unit(x, m)}" for m, x in known)
     skill = as_float(run.skill.get(task.name))
     return told + (f"; skill {skill:.3f}" if told and skill is not None else "")
+
+
+def _with_unit(value: float, metric: MetricInfo) -> str:
+    return f"{number(value, digits(metric))} {unit(metric)}".replace(" °", "°").rstrip()
 
 
 def _candidates(run: ReportedRun) -> Iterable[tuple[str, str]]:
@@ -136,15 +141,19 @@ def _spark(run: ReportedRun, task: Any) -> dict[str, str] | None:
     low, high = min(values), max(values)
     width, height = max(steps[-1] - steps[0], 1), (high - low) or 1.0
     points = " ".join(f"{(s - steps[0]) / width * 176 + 2:.4g},{48 - (v - low) / height * 44:.4g}" for s, v in curve)
-    ends = {"first": number(values[0], digits(metric)), "last": number(values[-1], digits(metric))}
+    ends = {"first": number(values[0], digits(metric)), "last": _with_unit(values[-1], metric)}
     return {"title": f"{task_name(task)}, validation {metric_name(metric)}", "points": points, **ends}
 
 
 def _policy(run: ReportedRun) -> dict[str, Any] | None:
     if run.policy is None:
         return None
+    # rounded to whole percent: a probability of 5e-9 is 0 to a reader
     rows = zip(run.policy.tasks, run.policy.decided, run.policy.alpha, strict=True)
     return {
         "undecided": run.policy.undecided,
-        "rows": [(t, [(on, number(100 * a, 0)) for on, a in zip(d, alpha, strict=True)]) for t, d, alpha in rows],
+        "rows": [
+            (t, [(on, f"{100 * min(max(a, 0.0), 1.0):.0f}") for on, a in zip(d, alpha, strict=True)])
+            for t, d, alpha in rows
+        ],
     }

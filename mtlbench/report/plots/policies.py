@@ -52,7 +52,7 @@ def draw(content: dict[str, Any]) -> Figure:
     history = any(len(r["history"]) > 1 for r in rows)
     tasks = max(len(s["tasks"]) for r in rows for s in r["seeds"])
     columns = seeds + 1 + history
-    widths = [1.0] * seeds + [0.16 * tasks] + [0.9] * history
+    widths = [1.0] * seeds + [0.16 * tasks] + [1.2] * history
     if style.stacked():
         made = style.figure(0.3 + len(rows) * columns * (0.75 + 0.2 * tasks))
         grid = made.subplots(len(rows) * columns, 1, squeeze=False).reshape(len(rows), columns)
@@ -134,7 +134,7 @@ def _similarity(axes: Axes, seed: dict[str, Any]) -> None:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_title(f"alike, seed {seed['seed']}", loc="left", fontweight="normal")
+    axes.set_title(f"alike\nseed {seed['seed']}", loc="left", fontweight="normal")
 
 
 def _curve(axes: Axes, row: dict[str, Any]) -> None:
@@ -147,7 +147,9 @@ def _curve(axes: Axes, row: dict[str, Any]) -> None:
         axes.plot(steps, values, label=style.shorten(name, 14), linewidth=1.2, color=colour)
     axes.axhline(0.5, color=style.SOFT, linewidth=0.6, linestyle=(0, (4, 3)))
     axes.set_ylim(0, 1)
-    axes.set_title(f"mean α, seed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")
+    axes.set_title(f"mean α\nseed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")
     axes.set_xlabel("training step")
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axes.legend(fontsize=6, loc="best", handlelength=1.4, frameon=True, framealpha=0.8, edgecolor="none")
+    axes.legend(
+        fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, borderaxespad=0.3
+    )  # on no curve

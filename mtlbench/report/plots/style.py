@@ -25,7 +25,7 @@ SOFT, GRID = "#666666", "#DDDDDD"
 WIDTH = 7.0  # inches: two columns of a paper
 NARROW = 3.1  # the screen of a phone, which shows it larger than print: 7 points are 11 pixels there
 LETTERS = 118  # of a legend's size, in that width
-LINE, HEAD = 18, 11.5  # letters of a note and of a title on an inch: none is cut off at the edge
+LINE, HEAD = 19, 11.5  # letters of a note and of a title on an inch: none is cut off at the edge
 SEEDS = re.compile(r" \(\d+ of \d+ seeds\)$")  # the end of a label of a row with missing seeds
 HUGE = 1e15  # beyond it a number is no measurement, and axes break
 
