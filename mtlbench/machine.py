@@ -30,7 +30,7 @@ def keep_memory() -> bool:
     """Let glibc keep freed blocks of up to 256 MiB for the next step; False where the C library is another one.
 
     By default it gives blocks of 32 MiB and more back to the system after every use, and the system clears their pages
-    again: some 6 % of a training step with 40 classes at 96x128 pixels. No result depends on it.
+    again: some 10 % of a training step with 40 classes at 96x128 pixels. No result depends on it.
     """
     if not sys.platform.startswith("linux"):
         return False

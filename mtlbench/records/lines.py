@@ -220,6 +220,7 @@ class End(Line):
     selection: str = "last"
     seconds: float = 0.0
     processor_seconds: float | None = None  # of all cores together, whatever else the machine did
+    device_memory: int | None = None  # the most bytes held at once on a GPU, of this attempt
     training_flops: float = 0.0
     timing: dict[str, float] = {}
     notes: dict[str, Any] = {}

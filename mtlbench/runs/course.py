@@ -106,6 +106,7 @@ class Course:
             checkpoint.remove(self.folder)
         if leader := self.parts.incomplete:
             raise ConfigError(f"{self.config.method} follows a run of {leader}: only a study knows which")
+        memory.start_watching(self.device)
         self.method = self.parts.method()
         self._divisible()
         account = self.parts.account(self.method)
@@ -309,6 +310,7 @@ class Course:
             "selection": self.config.selection,
             "seconds": sum(timing.values()),
             "processor_seconds": state.processor if state else None,
+            "device_memory": memory.most(self.device),
             "training_flops": state.flops if state else 0.0,
             "timing": timing,
         }

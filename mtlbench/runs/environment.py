@@ -21,7 +21,7 @@ def describe(device: str, threads: int, ranks: int = 1) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "device": _device_name(device),
+        **_device(device),
         "threads": threads,
         **({"ranks": ranks} if ranks > 1 else {}),
         "commit": commit(),
@@ -56,9 +56,17 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _device_name(device: str) -> str:
+def _device(device: str) -> dict[str, Any]:
+    """Its name; of a GPU also what rounds differently there: whether products and convolutions may use TF32, and layout."""
     if not device.startswith("cuda"):
-        return device
+        return {"device": device}
     import torch
 
-    return str(torch.cuda.get_device_name(device))
+    return {
+        "device": str(torch.cuda.get_device_name(device)),
+        "tf32": {
+            "products": torch.backends.cuda.matmul.allow_tf32,
+            "convolutions": torch.backends.cudnn.allow_tf32,
+        },
+        "memory_format": "channels_last",
+    }

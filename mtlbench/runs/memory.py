@@ -1,4 +1,4 @@
-"""A GPU out of memory, as a reason that helps: how much was needed, and which batch would fit."""
+"""A GPU's memory: the most that a run held, and, where it was not enough, how much was needed and which batch would fit."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from mtlbench.errors import one_line
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 COPIES = 4  # of every parameter: itself, its gradient, an optimiser's two moments
 KEPT = 0.9  # of the memory: what is left between tensors goes unused
+
+
+def start_watching(device: str) -> None:
+    """From here on `most` counts; the CPU is not watched."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def most(device: str) -> int | None:
+    """The most bytes that tensors held at once on a GPU since `start_watching`; None on the CPU."""
+    return int(torch.cuda.max_memory_allocated(device)) if device.startswith("cuda") else None
 
 
 def reason(error: BaseException, batch_size: int, method: nn.Module | None) -> str:

@@ -115,6 +115,8 @@ def _training(run: ReportedRun) -> Iterable[tuple[str, str]]:
     timing = {clean(k, 20): x for k, v in run.timing.items() if (x := as_float(v)) is not None}
     if (total := sum(timing.values())) > 0:
         yield "Time goes to", ", ".join(f"{k} {100 * x / total:.0f} %" for k, x in timing.items())
+    if run.device_memory is not None:
+        yield "Device memory", f"{si(run.device_memory, 'B')} at most, in training"
     if run.cost is not None:
         count = run.cost.parameters
         yield (

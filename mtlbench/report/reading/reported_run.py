@@ -73,6 +73,7 @@ class ReportedRun:
     neighbours: bool | None = None  # whether neighbouring test images resemble each other
     latency: SideBySide | None = None
     processor_seconds: float | None = None
+    device_memory: float | None = None
     trial: int | None = None  # of a tuning stage
     validation: float | None = (
         None  # what chooses, on validation: the gain, or the score in records of before there was one
@@ -147,6 +148,7 @@ def reported(run: Run) -> ReportedRun:
         neighbours=start.neighbours,
         latency=run.latency,
         processor_seconds=as_float(end.processor_seconds) if end else None,
+        device_memory=as_float(end.device_memory) if end else None,
         trial=start.trial,
         rules={clean(e.rule, 40): e.metrics for e in run.evals if e.purpose == "rule" and e.split == "test"},
         validation=as_float(validated.score if validated.gain is None else validated.gain) if validated else None,
