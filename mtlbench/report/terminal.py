@@ -15,7 +15,7 @@ from rich.table import Table
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, SCORE, Aggregate, Line, mean, primary
 from mtlbench.report.analysis.statistics import EMPTY
 from mtlbench.report.page.answers import QUESTION
-from mtlbench.report.page.overall import headline, unknown
+from mtlbench.report.page.overall import headline, known, unknown
 from mtlbench.report.tables import words
 from mtlbench.report.tables.formats import Cell, Column
 from mtlbench.report.tables.header import title
@@ -43,7 +43,9 @@ def terminal(report: Report) -> list[Any]:
 
 def _answer(report: Report) -> list[str]:
     """The page's first sentences: what is known over all studies, and what is not."""
-    told = [f"[bold]{QUESTION}[/bold]", escape(headline(report.overview))]
+    first = headline(report.overview)
+    told = [f"[bold]{QUESTION}[/bold]", escape(first)]
+    told += [f"[green]known:[/green] {escape(s)}" for s in known(report.overview) if s != first]
     return ["", *told, *(f"[yellow]not known:[/yellow] {escape(s)}" for s in unknown(report.overview))]
 
 

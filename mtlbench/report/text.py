@@ -169,7 +169,7 @@ _MINUS = re.compile(r"(?<![^\s(\[])-(?=[\d.])|(?<=\de)-(?=\d)")  # before a numb
 
 def minus(text: str) -> str:
     """A sentence or a figure with a real minus before its numbers; hyphens within names stay."""
-    return _MINUS.sub("−", text)
+    return _MINUS.sub("−", text) if "-" in text else text
 
 
 def latex(value: Any) -> str:

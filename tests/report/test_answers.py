@@ -120,10 +120,12 @@ def test_the_terminal_shows_figures_reasons_and_warnings(small: Path) -> None:
 
 
 def test_the_terminal_says_what_stands_behind_plus_minus(small: Path) -> None:
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = Console(width=200, record=True, file=io.StringIO())
     for line in terminal(read(small)):
         console.print(line)
-    assert "3 seeds (± their standard deviation), selection last" in console.export_text()
+    said = console.export_text()
+    assert "3 seeds (± their standard deviation), selection last" in said
+    assert "known: Better than hard sharing in rooms: segmentation, depth, at equal steps: nddr +" in said
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

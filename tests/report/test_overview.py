@@ -9,13 +9,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from mtlbench.report.analysis.merit import interval
 from mtlbench.report.analysis.overview import overview
 from mtlbench.report.analysis.statistics import holm
 from mtlbench.report.page.answers import ONE_SEED
 from mtlbench.report.page.overall import headline, known, unknown
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.report import read
+from mtlbench.report.tables.comparisons import p_text
 from mtlbench.report.tables.formats import BETTER, WORSE, to_latex, to_markdown
+from mtlbench.report.tables.header import title
 from mtlbench.report.tables.overview import overview_table
 from tests.report.test_claims import made, null, template, with_controls
 
@@ -46,6 +49,16 @@ def test_the_table_marks_what_survives_and_nothing_else(small: Path) -> None:
     assert real
     assert BETTER in to_markdown(table)
     assert r"$\bigtriangleup$" in to_latex(table, [])
+
+
+def test_each_study_has_its_sentence_with_every_interval(small: Path) -> None:
+    found = overview(read(small).aggregates)
+    told = [s for s in known(found) if s.startswith("Better than hard sharing in ")]
+    real = found.real(1)
+    assert len(told) == len({r.study.name for r, _, _ in real}) > 1
+    for result, line, test in real:
+        (own,) = (s for s in told if f" in {title(result.study)}, at equal steps: " in s)
+        assert f"{line.label} {interval(test.difference, 1)} (p {p_text(test.corrected)})" in own
 
 
 def test_one_seed_is_the_headline(synthetic: ModuleType, tmp_path: Path) -> None:
@@ -119,8 +132,8 @@ def test_a_win_over_short_hard_sharing_alone_is_no_answer(template: ReportedRun)
     lost = overview([with_controls(template, 1.1, 1.0, 0.99)])
     assert not any("search" in s for s in known(lost) if s.startswith("Better"))
     won = overview([with_controls(template, 1.1, 1.05, 1.04)])
-    assert known(won)[0].startswith("Better than hard sharing: search in ")
-    assert "at equal training" in known(won)[0]
+    assert known(won)[0].startswith("Better than hard sharing in ")
+    assert ", at equal training: search +" in known(won)[0]
     assert headline(won).startswith("Better than hard sharing: search; worse than hard sharing: alone.")
     assert "search" not in headline(lost)
 

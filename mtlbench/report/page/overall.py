@@ -16,7 +16,7 @@ from mtlbench.report.tables.comparisons import p_text
 from mtlbench.report.tables.header import title
 from mtlbench.report.text import clean, number
 
-SHOWN = 6  # differences named in one sentence
+SHOWN = 6  # differences named in one sentence, and studies in one answer
 MANY = 3  # studies from which on what was not found in them is said in one sentence
 
 
@@ -42,7 +42,7 @@ def known(overview: Overview) -> list[str]:
     if not overview.ranked:
         return [ONE_SEED]
     found = [(word, overview.real(sign)) for word, sign in (("Better", 1), ("Worse", -1))]
-    told = [f"{word} than hard sharing: {_listed(real)}." for word, real in found if real]
+    told = [s for word, real in found for s in _listed(word, real)]
     told = told or [f"No method is shown to differ from hard sharing{_where(overview.ranked)}."]
     return told + [s for over in overview.over for s in _over(over)]
 
@@ -68,14 +68,21 @@ def _where(results: Sequence[Aggregate]) -> str:
     return f" in {title(results[0].study)}" if len(results) == 1 else f" in any of {len(results)} studies"
 
 
-def _listed(real: Sequence[tuple[Aggregate, Line, Paired]]) -> str:
-    told = []
-    for result, line, test in real[:SHOWN]:
+def _listed(word: str, real: Sequence[tuple[Aggregate, Line, Paired]]) -> Iterator[str]:
+    """A sentence for each study, the one with the largest difference first."""
+    studies: dict[str, list[tuple[Aggregate, Line, Paired]]] = defaultdict(list)
+    for each in real:
+        studies[each[0].study.name].append(each)
+    for own in list(studies.values())[:SHOWN]:
+        result = own[0][0]
         decimals, unit = difference_unit(result)
-        gain = interval(test.difference, decimals, unit)
-        told.append(f"{line.label} in {title(result.study)} ({gain} {training(result)}, p {p_text(test.corrected)})")
-    more = f"; and {len(real) - SHOWN} more, marked in the table" if len(real) > SHOWN else ""
-    return "; ".join(told) + more
+        told = [
+            f"{line.label} {interval(t.difference, decimals)} (p {p_text(t.corrected)})" for _, line, t in own[:SHOWN]
+        ]
+        more = f" and {len(own) - SHOWN} more" if len(own) > SHOWN else ""
+        yield f"{word} than hard sharing in {title(result.study)}, {training(result)}: {', '.join(told)}{more}; {unit}."
+    if len(studies) > SHOWN:
+        yield f"{word} than hard sharing in {len(studies) - SHOWN} more studies, marked in the table."
 
 
 def _over(found: OverDatasets) -> Iterator[str]:
