@@ -38,7 +38,7 @@ def cost(
 ) -> int:
     """Parameters, multiply-adds, latency and memory of every method's deployed network.
 
-    ratio: the backbone over hard sharing's. own passes: multiply-adds of the backbone with each task in its own pass.
+    times plain: the backbone over hard sharing's. own passes: the backbone's multiply-adds with each task in its own pass.
 
     ms and MiB: for one input and all tasks.
     """

@@ -9,18 +9,19 @@ from collections.abc import Iterable, Sequence
 
 COLUMN = 96  # characters of a cell before it is wrapped
 LEAST = 12  # and of a cell that a narrow terminal wraps
-GAP = 2  # between columns, and beside a head
+GAP = 2  # between columns
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A plain table, as wide as the terminal where there is one (or as COLUMNS says)."""
-    from tabulate import tabulate  # every command's start would pay for it
+    import tabulate  # every command's start would pay for it
 
+    tabulate.MIN_PADDING = 0  # of a head: the gap between columns is enough
     cells = [[str(cell) for cell in row] for row in rows]
     natural = [max((len(row[i]) for row in cells), default=0) for i in range(len(header))]
-    widths = fitted([min(w, COLUMN) for w in natural], [len(h) + GAP for h in header], _room())
+    widths = fitted([min(w, COLUMN) for w in natural], [max(map(len, h.split("\n"))) for h in header], _room())
     wrapped = widths if widths != natural else None  # wrapping takes longer than all the rest
-    return tabulate(cells, header, tablefmt="simple", disable_numparse=True, maxcolwidths=wrapped)
+    return tabulate.tabulate(cells, header, tablefmt="simple", disable_numparse=True, maxcolwidths=wrapped)
 
 
 def fitted(widths: Sequence[int], heads: Sequence[int], room: int | None) -> list[int]:

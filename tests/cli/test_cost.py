@@ -22,6 +22,17 @@ def test_what_is_wrong_is_said_in_one_line_with_exit_code_2(capsys, tmp_path, ar
     assert {p.name for p in tmp_path.iterdir()} == {"a-file"}  # nothing written, nothing lost
 
 
+def test_the_table_fits_eighty_columns_and_names_its_units(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    given = ["--methods", "single-task,hard-sharing", "--tasks", "depth", "--image-size", "32", "--width", "0.125"]
+    code, out, _ = run(capsys, "cost", *given)
+    assert code == 0
+    lines = out.splitlines()
+    assert max(map(len, lines[:6])) <= 80
+    words = " ".join(lines[:3]).split()
+    assert [words.count(unit) for unit in ("M", "GMAC", "ms", "MiB")] == [3, 3, 1, 1]
+
+
 def test_cost_as_json_against_a_count_by_hand(capsys):
     code, out, _ = run(
         capsys, "cost", "--methods", "single-task,hard-sharing", "--tasks", "segmentation:7,depth", "--json",
@@ -45,7 +56,7 @@ def test_cost_as_a_table_with_a_method_of_ones_own(capsys):
         "--width", "0.125", "--set", "branches.private=4", "--tasks", "edges,depth",
     )  # fmt: skip
     assert code == 0
-    header, _, first, second = out.splitlines()[:4]
+    header, _, _, _, first, second = out.splitlines()[:6]
     assert header.split()[0] == "method"
     assert first.split()[:3] == ["hard-sharing", "0.18", "1.000"]
     ratio = float(second.split()[2])

@@ -28,7 +28,18 @@ from mtlbench.tasks import Task
 T = TypeVar("T")
 Costs = Mapping[str, Cost]
 """Method -> what its deployed network costs."""
-HEADER = ("method", "backbone M", "ratio", "heads M", "total M", "GMAC", "GMAC backbone", "own passes", "ms", "MiB")
+HEADER = (
+    "method",
+    "backbone\nM",
+    "times\nplain",
+    "heads\nM",
+    "all\nM",
+    "all\ntasks\nGMAC",
+    "backbone\nGMAC",
+    "own\npasses\nGMAC",
+    "pass\nms",
+    "peak\nMiB",
+)
 
 
 def measured(
