@@ -63,7 +63,8 @@ def draw(content: dict[str, Any]) -> Figure:
     _ends([axes for axes in grid.flat if axes.get_visible()], curves)
     measure = "Δ over single-task (%)" if content["delta"] else "mean skill"
     made.supylabel(measure, fontsize=8)
-    beside = f"grey: {shared}" if base and not few else ""
+    apart = "points of one value stand side by side" if few and len(curves) > 2 else ""
+    beside = f"grey: {shared}" if base and not few else apart
     style.caption(made, f"{'Δ over single-task' if content['delta'] else 'Mean skill'} over {content['setting']}",
                   content["note"], beside)  # fmt: skip
     if few:
