@@ -70,6 +70,17 @@ class ReferenceInfo(BaseModel):
     metrics: Metrics
 
 
+class Followed(BaseModel):
+    """The run of the same seed from which another takes options, as a random policy its number of skipped blocks.
+
+    What was `taken` differs by seed and tells no rows apart; the `options` of the run followed do.
+    """
+
+    method: str
+    options: dict[str, Any] = {}
+    taken: list[str] = []
+
+
 class Start(Line):
     """What was run: the whole resolved configuration, and everything a table says about it."""
 
@@ -83,6 +94,7 @@ class Start(Line):
     anchor: Literal["independent", "shared"] | None = None
     control_of: str | None = None  # role "control": the method, as the study names it, whose training it is given
     control_kind: Literal["steps", "flops"] | None = None  # given its total steps, or its total training FLOPs
+    follows: Followed | None = None  # whose run of the same seed completed its options
     trial: int | None = None  # of a tuning stage; 0 is the method as it stands
     config: dict[str, Any]
     tasks: list[TaskInfo]

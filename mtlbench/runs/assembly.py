@@ -82,7 +82,10 @@ class Assembly:
 
     @cached_property
     def identity(self) -> tuple[str | None, ...]:
-        """What decides the numbers beside the configuration: plugins' sources, the data, the kind of device."""
+        """What decides the numbers beside the configuration: plugins' sources, the data, the kind of device.
+
+        And whom a run stands for: a control whose training it is given, a run that follows another whose settings.
+        """
         sources = (plugins.source_hash(self.request.method), plugins.source_hash(self.request.dataset))
         backbone = plugins.source_hash(self.config.backbone)
         shapes = () if backbone is None else (backbone,)  # runs of registered ones keep their name
@@ -91,7 +94,8 @@ class Assembly:
         control = () if of is None else (f"control of {of} by {by}",)
         weighting = plugins.source_hash(self.request.weighting or "")
         ranks = [f"{self.request.ranks} ranks"] if self.config.local_norm and self.request.ranks > 1 else []
-        control = (*control, *([] if weighting is None else [f"weighting {weighting}"]), *ranks)
+        follows = [] if (f := self.request.follows) is None else [json.dumps([f.method, f.options], sort_keys=True)]
+        control = (*control, *([] if weighting is None else [f"weighting {weighting}"]), *ranks, *follows)
         return (*sources, *shapes, *kinds, self.dataset.fingerprint, self.request.device.split(":")[0], *control)
 
     @cached_property
@@ -179,6 +183,7 @@ def start_line(parts: Assembly, phases: tuple[Phase, ...]) -> records.Start:
         anchor=parts.anchor,
         control_of=request.control_of,
         control_kind=request.control_kind,
+        follows=request.follows,
         trial=request.trial,
         config=config.model_dump(mode="json"),
         tasks=[

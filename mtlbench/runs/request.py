@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mtlbench.config import RunConfig
+from mtlbench.records import Followed
 
 if TYPE_CHECKING:
     from mtlbench.method import Phase
@@ -36,6 +37,7 @@ class Request:
     point: str = ""  # of a sweep: what tells it from the same method and seed at the others
     control_of: str | None = None  # role "control": the method whose training it is given
     control_kind: Literal["steps", "flops"] | None = None  # given its total steps, or its total training FLOPs
+    follows: Followed | None = None  # whose run of the same seed completed its options
 
 
 @dataclass(frozen=True)

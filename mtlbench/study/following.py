@@ -70,12 +70,15 @@ def completed(request: Request, folders: Mapping[tuple[str, int, str], Path] | N
     kind = plugins.load("methods", request.method)  # `entries` saw that it is one
     options = parse(kind.Options, dict(request.config.options), f"method '{kind.name}'")
     folder = (folders or {}).get((leader, *_place(request))) or _found(request, leader)
-    whole = kind.completed(options, artefacts(folder, leader)).model_dump(mode="json")
-    return replace(request, config=request.config.model_copy(update={"options": whole}))
+    its_options, artefacts = findings(folder, leader)
+    given, whole = (o.model_dump(mode="json") for o in (options, kind.completed(options, artefacts)))
+    taken = [name for name in whole if whole[name] != given.get(name)]
+    config = request.config.model_copy(update={"options": whole})
+    return replace(request, config=config, follows=records.Followed(method=leader, options=its_options, taken=taken))
 
 
-def artefacts(folder: Path, method: str) -> dict[str, Any]:
-    """The JSON artefacts of a finished run by name, and its deployed network's "cost".
+def findings(folder: Path, method: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a finished run, and its JSON artefacts by name with its deployed network's "cost".
 
     Raises ConfigError where it is not finished or they cannot be read.
     """
@@ -89,7 +92,7 @@ def artefacts(folder: Path, method: str) -> dict[str, Any]:
         found["cost"] = run.cost.model_dump(mode="json")
     if run.status != "finished":
         raise ConfigError(f"the run of {method} to follow is {run.status} ('{folder}')")
-    return found
+    return run.start.config.get("options") or {}, found
 
 
 def _found(request: Request, leader: str) -> Path:

@@ -10,6 +10,7 @@ import pytest
 
 from mtlbench import records
 from mtlbench.errors import ConfigError
+from mtlbench.report import report
 from mtlbench.runs import runner
 from mtlbench.study import following, study
 from mtlbench.study.settings import gather
@@ -42,11 +43,33 @@ def test_controls_run_after_the_policy_they_follow_and_say_what_they_ran(tmp_pat
         assert sorted(policy(shuffled)) == sorted(policy(learned))
         like = records.read_run(random.folder).start.config["options"]["like"]
         assert like == ",".join("".join(map(str, row)) for row in policy(learned))
+    follows = records.read_run(outcomes[2].folder).start.follows
+    assert follows is not None and (follows.method, follows.taken) == ("adashare", ["like"])
+    assert follows.options == records.read_run(outcomes[1].folder).start.config["options"]
+    (study,) = [a.study for a in report.read(tmp_path).aggregates]
+    rows = {r.label: sorted(r.runs) for r in study.rows}
+    assert rows == {"adashare": [0, 1], "random-policy": [0, 1], "shuffled-policy": [0, 1]}
     again = following.in_order(asked, launch)
     assert [(o.folder, o.status, o.skipped) for o in again] == [(o.folder, "finished", True) for o in outcomes]
     # alone, later: the run in the results folder is followed
     (alone,) = following.in_order(requests(tmp_path, "random-policy"), launch)
     assert alone.folder == outcomes[0].folder
+
+
+def test_who_follows_two_settings_of_a_method_has_two_rows(tmp_path: Path) -> None:
+    for sparsity in (5.0, 0.01):
+        asked = requests(tmp_path, "adashare,random-policy", f"adashare.lambda_sparsity={sparsity}", seeds="0,1")
+        outcomes = following.in_order(asked, launch)
+        assert [o.status for o in outcomes] == ["finished"] * 4
+    assert policy(outcomes[1]) != policy(outcomes[3])  # what is taken differs by seed, and a row holds both
+    (study,) = [a.study for a in report.read(tmp_path).aggregates]
+    rows = {r.label: sorted(r.runs) for r in study.rows}
+    assert rows == {
+        "adashare (lambda_sparsity=0.01)": [0, 1],
+        "adashare (lambda_sparsity=5.0)": [0, 1],
+        "random-policy (adashare.lambda_sparsity=0.01)": [0, 1],
+        "random-policy (adashare.lambda_sparsity=5.0)": [0, 1],
+    }
 
 
 def test_where_there_is_none_to_follow_the_others_go_on(tmp_path: Path) -> None:

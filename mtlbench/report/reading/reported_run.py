@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtlbench.records import Cost, Metrics, ReferenceInfo, Run, SideBySide, TaskInfo, digest
+from mtlbench.records import Cost, Followed, Metrics, ReferenceInfo, Run, SideBySide, TaskInfo, digest
 from mtlbench.records.files import is_name
 from mtlbench.report.reading.artefacts import Tree, read_tree
 from mtlbench.report.text import as_float, clean
@@ -74,6 +74,7 @@ class ReportedRun:
     latency: SideBySide | None = None
     processor_seconds: float | None = None
     device_memory: float | None = None
+    follows: Followed | None = None  # whose run of the same seed completed its options
     trial: int | None = None  # of a tuning stage
     validation: float | None = (
         None  # what chooses, on validation: the gain, or the score in records of before there was one
@@ -90,9 +91,15 @@ class ReportedRun:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The method's options."""
+        """What tells rows of a method apart: its options, those taken from a run of the same seed given way to that run's."""
         value = self.config.get("options")
-        return value if isinstance(value, dict) else {}
+        own = value if isinstance(value, dict) else {}
+        if self.follows is None:
+            return own
+        return {
+            **{k: v for k, v in own.items() if k not in self.follows.taken},
+            self.follows.method: self.follows.options,
+        }
 
     @property
     def commit(self) -> str:
@@ -149,6 +156,7 @@ def reported(run: Run) -> ReportedRun:
         latency=run.latency,
         processor_seconds=as_float(end.processor_seconds) if end else None,
         device_memory=as_float(end.device_memory) if end else None,
+        follows=start.follows,
         trial=start.trial,
         rules={clean(e.rule, 40): e.metrics for e in run.evals if e.purpose == "rule" and e.split == "test"},
         validation=as_float(validated.score if validated.gain is None else validated.gain) if validated else None,
