@@ -19,6 +19,7 @@ from mtlbench.records import TaskInfo
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.text import as_float, clean, slug
 
+FINGERPRINT = "fingerprint"  # says that data differ and not how: told only where nothing else tells studies apart
 VARYING = frozenset({"method", "options", "seed", "role", "also"})  # what may differ inside a study
 TUNED = frozenset({"lr", "weight_decay", "dropout", "weights"})  # chosen for each method where a tuning stage ran
 EXTENT = frozenset({"steps"})  # in which a budget control differs from its study
@@ -130,7 +131,7 @@ def _tell_apart(found: Iterable[Study]) -> None:
         alike[json.dumps([study.config.get("dataset"), [t.name for t in study.tasks]], default=str)].append(study)
     for group in alike.values():
         settings = [_distinguishing(s) for s in group]
-        rest = sorted({n for s in settings for n in s} - set(FIRST_TOLD))
+        rest = sorted({n for s in settings for n in s} - set(FIRST_TOLD), key=lambda n: (n == FINGERPRINT, n))
         told: list[str] = []
         parts = 1
         for name in (*FIRST_TOLD, *rest):
@@ -142,7 +143,7 @@ def _tell_apart(found: Iterable[Study]) -> None:
 
 
 def _distinguishing(study: Study) -> dict[str, str]:
-    values = {**dict(flatten(study.config)), "device": study.device, "fingerprint": study.fingerprint or "unknown"}
+    values = {**dict(flatten(study.config)), "device": study.device, FINGERPRINT: study.fingerprint or "unknown"}
     values["tuning"] = f"{len(study.trials)} trials" if study.trials else "none"
     return {_said(n): clean(v, 40) for n, v in values.items()}
 
