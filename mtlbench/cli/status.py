@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,12 +19,14 @@ from mtlbench.cli.tables import table
 from mtlbench.errors import ConfigError
 from mtlbench.given import path
 from mtlbench.records import finite
+from mtlbench.report.reading.studies import flatten
+from mtlbench.report.text import clean as cleaned
 from mtlbench.runs.state import State, states
 from mtlbench.study.words import clock
 
 EVERY = 2.0  # seconds between two looks at a terminal
 PLAIN_EVERY = 10.0  # where there is none
-HEADER = ("method", "data set", "seed", "role", "step", "steps/s", "left", "host", "state")
+HEADER = ("method", "data set", "seed", "role", "at", "step", "steps/s", "left", "host", "state")
 CLEAR = "\x1b[H\x1b[J"
 LEFT = ("checkpoint*", "*.tmp", "running.json", "traceback.txt")
 """What a run that is over leaves behind and nobody reads any more."""
@@ -62,12 +64,26 @@ def _json(found: Sequence[State]) -> str:
 def _table(found: Sequence[State]) -> str:
     counts = Counter(s.status for s in found)
     total = f"{len(found)} runs" + "".join(f", {count} {name}" for name, count in sorted(counts.items()))
-    rows = [_row(s) for s in found]
+    rows = [_row(s, at) for s, at in zip(found, _at(found), strict=True)]
     kept = [i for i in range(len(HEADER)) if any(row[i] for row in rows)]  # nobody misses the speed of what is over
     return table([HEADER[i] for i in kept], [[row[i] for i in kept] for row in rows]) + f"\n{total}" if found else total
 
 
-def _row(s: State) -> tuple[str, ...]:
+def _at(found: Sequence[State]) -> list[str]:
+    """In what each run differs from the others of its method, data set, seed and role: a sweep's point, a trial's number."""
+    alike: dict[tuple[object, ...], list[dict[str, str]]] = defaultdict(list)
+    settings = [{n.removeprefix("options."): cleaned(v, 40) for n, v in flatten(s.config)} for s in found]
+    for s, own in zip(found, settings, strict=True):
+        alike[s.method, s.dataset, s.seed, s.role].append(own)
+    told = []
+    for s, own in zip(found, settings, strict=True):
+        others = alike[s.method, s.dataset, s.seed, s.role]
+        differ = [n for n, v in own.items() if any(o.get(n) != v for o in others)]
+        told.append(f"trial {s.trial}" if s.trial is not None else ", ".join(f"{n} {own[n]}" for n in differ[:4]))
+    return told
+
+
+def _row(s: State, at: str) -> tuple[str, ...]:
     step = f"{s.step}/{s.steps}" if s.steps else ""
     rate = f"{s.rate:.3g}" if s.rate else ""
     left = clock(s.left) if s.left is not None else ""
@@ -80,6 +96,7 @@ def _row(s: State) -> tuple[str, ...]:
         s.dataset,
         seed,
         s.role,
+        at,
         step,
         rate,
         left,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mtlbench import records
 from mtlbench.errors import RecordError
@@ -28,6 +29,8 @@ class State:
     host: str = ""
     reason: str = ""
     score: float | None = None  # of what is deployed, on validation: what selection and tuning go by
+    config: Mapping[str, Any] = field(default_factory=dict)
+    trial: int | None = None  # its number in a tuning stage
 
     @property
     def left(self) -> float | None:
@@ -55,11 +58,10 @@ def state(folder: Path) -> State:
     steps = sum(int(phase.get("steps", 0)) for phase in start.phases)
     rate = end.step / end.seconds if end is not None and end.seconds else None
     who = (start.method, start.dataset, start.seed, start.role)
+    asked = {"config": start.config, "trial": start.trial}
     if sign is not None:
-        return State(
-            folder, "running", *who, sign.phase, sign.step or last, sign.steps or steps, sign.rate or None, sign.host
-        )
+        signed = (sign.phase, sign.step or last, sign.steps or steps, sign.rate or None, sign.host)
+        return State(folder, "running", *who, *signed, **asked)
     reason = end.reason if end is not None else ""
-    return State(
-        folder, run.status, *who, "", end.step if end else last, steps, rate, "", reason, final.gain if final else None
-    )
+    score = final.gain if final else None
+    return State(folder, run.status, *who, "", end.step if end else last, steps, rate, "", reason, score, **asked)

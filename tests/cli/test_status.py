@@ -74,6 +74,27 @@ def test_columns_without_a_value_are_left_out(capsys, results):
     assert out.splitlines()[0].split()[:2] == ["method", "data"]
 
 
+def test_what_tells_runs_of_one_seed_apart_is_said(capsys, results):
+    """A sweep's points by what was swept, trials by their number; where nothing differs there is no column."""
+    shutil.rmtree(results / "records/wrong")
+    assert "at" not in run(capsys, "status", "results")[1].splitlines()[0].split()
+    for name, change in {"under-way": {"depth": 0.5}, "failed": {"depth": 2.0}, "stopped": {}}.items():
+        path = results / "records" / name / records.FILE
+        start, *others = path.read_text().splitlines()
+        changed = json.loads(start)
+        changed.pop("crc", None)
+        changed["config"]["weights"] = change
+        if name == "stopped":
+            changed |= {"role": "tune", "trial": 3}
+        path.write_text("\n".join([json.dumps(changed), *others]) + "\n")
+    lines = run(capsys, "status", "results")[1].splitlines()
+    assert lines[0].split()[:6] == ["method", "data", "set", "seed", "role", "at"]
+    rows = {line.split()[-1]: " ".join(line.split()) for line in lines[2:-1]}
+    assert "study weights.depth 2.0 1/2" in rows["memory"]
+    assert "tune trial 3 2/2" in rows["unfinished"]
+    assert "study weights.depth 0.5 25/100" in rows["(train)"]
+
+
 def test_the_same_as_json(capsys, results):
     code, out, _ = run(capsys, "status", "results", "--json")
     assert code == 0
