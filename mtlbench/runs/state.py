@@ -58,10 +58,10 @@ def state(folder: Path) -> State:
     steps = sum(int(phase.get("steps", 0)) for phase in start.phases)
     rate = end.step / end.seconds if end is not None and end.seconds else None
     who = (start.method, start.dataset, start.seed, start.role)
-    asked = {"config": start.config, "trial": start.trial}
+    asked: dict[str, Any] = {"config": start.config, "trial": start.trial}
     if sign is not None:
-        signed = (sign.phase, sign.step or last, sign.steps or steps, sign.rate or None, sign.host)
-        return State(folder, "running", *who, *signed, **asked)
+        step, of, rate = sign.step or last, sign.steps or steps, sign.rate or None
+        return State(folder, "running", *who, sign.phase, step, of, rate, sign.host, **asked)
     reason = end.reason if end is not None else ""
     score = final.gain if final else None
     return State(folder, run.status, *who, "", end.step if end else last, steps, rate, "", reason, score, **asked)
