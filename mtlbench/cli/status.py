@@ -71,15 +71,16 @@ def _table(found: Sequence[State]) -> str:
 
 def _at(found: Sequence[State]) -> list[str]:
     """In what each run differs from the others of its method, data set, seed and role: a sweep's point, a trial's number."""
-    alike: dict[tuple[object, ...], list[dict[str, str]]] = defaultdict(list)
+    alike: dict[tuple[object, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
+    sizes = Counter((s.method, s.dataset, s.seed, s.role) for s in found)
     settings = [{n.removeprefix("options."): cleaned(v, 40) for n, v in flatten(s.config)} for s in found]
     for s, own in zip(found, settings, strict=True):
-        alike[s.method, s.dataset, s.seed, s.role].append(own)
+        alike[s.method, s.dataset, s.seed, s.role].update(own.items())
     told = []
     for s, own in zip(found, settings, strict=True):
-        others = alike[s.method, s.dataset, s.seed, s.role]
-        differ = [n for n, v in own.items() if any(o.get(n) != v for o in others)]
-        told.append(f"trial {s.trial}" if s.trial is not None else ", ".join(f"{n} {own[n]}" for n in differ[:4]))
+        group = (s.method, s.dataset, s.seed, s.role)
+        differ = [f"{n} {v}" for n, v in own.items() if alike[group][n, v] < sizes[group]]
+        told.append(f"trial {s.trial}" if s.trial is not None else ", ".join(differ[:4]))
     return told
 
 
