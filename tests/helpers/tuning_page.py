@@ -1,10 +1,11 @@
-"""results/tuning/README.md: which trial chose which value of which preset, drawn from the records of trials beside it.
+"""results/tuning/README.md: which trial chose which value of which preset, drawn from the records of trials.
 
 python -m tests.helpers.tuning_page
 
 A preset is where every method starts, so its values are those of the trial that is best for single-task and hard sharing
-together: the points of the first coordinates are the same for all methods. What is best for each method by itself is in
-the report's table of tuning.
+together: the points of the first coordinates are the same for all methods. No preset but the papers' weighs the tasks,
+whatever a trial found, for what they weigh is the user's to say. What is best for each method by itself is in the report's
+table of tuning.
 """
 
 from __future__ import annotations
@@ -21,29 +22,34 @@ from mtlbench import plugins
 from mtlbench.config import RunConfig
 from mtlbench.records import Run, read_each
 
-ROOT = Path(__file__).parents[2] / "results/tuning"
+RESULTS = Path(__file__).parents[2] / "results"
+ROOT = RESULTS / "tuning"
 ANCHORS = ("independent", "shared")
 SAME = ("dataset", "preset", "tasks", "backbone", "width", "batch_size", "steps", "optimizer", "schedule", "budget")
 NUMBERS = ("lr", "weight_decay", "dropout")
+SAID = ("learning rate", "weight decay", "dropout")
 
 HEAD = """# What chose the presets' values
 
-`records/` holds the trials, written by
+`records/` holds the trials of the `quick` presets, written by
 
 ```
-mtlbench run --methods single-task,hard-sharing --dataset NAME --data-dir DIR --preset standard --tune 8 --seeds 0 \\
+mtlbench run --methods single-task,hard-sharing --dataset NAME --data-dir DIR --weighting equal --tune 8 --seeds 0 \\
     --out results/tuning
 ```
 
-and never edited (weights and pictures are not kept). A preset is where every method starts, so it holds what the trial with
-the best mean score over single-task and hard sharing has; `mtlbench report results/tuning` says what was best for each alone.
+and never edited (weights and pictures are not kept). Those of the `standard` presets are the study's own, in
+`results/records`. A preset is where every method starts, so it holds what the trial with the best mean score over
+single-task and hard sharing has; `mtlbench report results/tuning` says what was best for each alone. What tasks weigh is no
+preset's affair, whatever a trial found, but yours (`--weights`), and `--tune` moves it: they weigh alike, and on scenes as
+[docs/scenes.md](../../docs/scenes.md) says, whose trials ran without `--weighting equal`.
 This page is drawn from the records by `python -m tests.helpers.tuning_page`, and `tests/study/test_presets_chosen.py` holds
 that it is, and that each preset's values are those of the trial that is named here, to 5 %.
 """
-NONE = """
-**There are no trials yet.** The learning rates, weight decays, dropouts and weights of `quick` and `standard` were set by
-hand, or by searches whose records were not kept, and no table claims more of them than that every method has the same ones
-(`--tune` gives each method its own). The `paper` presets' are the papers'.
+REST = """
+The learning rates, weight decays and dropouts of every other `quick` and `standard` preset were set by hand, or by searches
+whose records were not kept, and no table claims more of them than that every method has the same ones (`--tune` gives each
+method its own). The `paper` presets' are the papers'.
 """
 
 
@@ -54,7 +60,8 @@ class Trial:
     number: int
     score: float
     error: float  # of the score over the validation split's images
-    values: Mapping[str, Any]  # NUMBERS, and the tasks' weights, whose mean is 1
+    values: Mapping[str, Any]  # NUMBERS
+    weights: Mapping[str, float] | None  # of the tasks, with the mean 1; None for the data set's own
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,10 @@ class Chosen:
         return f"{self.config['dataset']} ({', '.join(self.config['tasks'])}), {self.config['preset']}"
 
 
-def chosen(root: Path = ROOT) -> list[Chosen]:
-    """Every preset that has trials of both anchors, from the records in a folder."""
-    runs = [r for r in read_each(root) if r.start.role == "tune" and r.start.anchor in ANCHORS]
+def chosen(*folders: Path) -> list[Chosen]:
+    """Every preset that has trials of both anchors, from the records in folders: the project's own where none is given."""
+    read = [r for root in folders or (RESULTS, ROOT) for r in read_each(root)]
+    runs = [r for r in read if isinstance(r, Run) and r.start.role == "tune" and r.start.anchor in ANCHORS]
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         groups[repr([run.start.config.get(key) for key in SAME])].append(run)
@@ -103,54 +111,57 @@ def _trial(number: int, runs: Sequence[Run]) -> Trial:
     score = math.fsum(f.gain or 0.0 for f in finals) / len(finals)
     error = math.fsum(math.nan if f.gain_error is None else f.gain_error for f in finals) / len(finals)
     config = runs[0].start.config
-    weights = balanced(config["tasks"], config.get("weights") or {})
-    return Trial(number, score, error, {**{k: config[k] for k in NUMBERS}, "weights": weights})
+    weights = balanced(config["weights"]) if config.get("weights") else None
+    return Trial(number, score, error, {k: config[k] for k in NUMBERS}, weights)
 
 
-def balanced(tasks: Sequence[str], weights: Mapping[str, float]) -> dict[str, float]:
-    """Weights with the mean 1; 1 where a task has none."""
-    own = {t: weights.get(t, 1.0) for t in tasks}
-    mean = math.fsum(own.values()) / len(own)
-    return {t: w / mean for t, w in own.items()}
+def balanced(weights: Mapping[str, float]) -> dict[str, float]:
+    """Weights with the mean 1."""
+    mean = math.fsum(weights.values()) / len(weights)
+    return {t: w / mean for t, w in weights.items()}
 
 
-def held(found: Chosen) -> dict[str, Any]:
-    """What the preset holds today, in the same form."""
-    preset = plugins.load("datasets", found.config["dataset"]).presets[found.config["preset"]]
-    values = {k: preset.get(k, RunConfig.model_fields[k].default) for k in NUMBERS}
-    return {**values, "weights": balanced(found.config["tasks"], preset.get("weights", {}))}
+def preset(found: Chosen) -> Mapping[str, Any]:
+    """What the preset says today."""
+    own: Mapping[str, Any] = plugins.load("datasets", found.config["dataset"]).presets[found.config["preset"]]
+    return own
+
+
+def held(found: Chosen) -> dict[str, float]:
+    """The numbers that the preset holds today."""
+    own = preset(found)
+    return {k: own.get(k, RunConfig.model_fields[k].default) for k in NUMBERS}
 
 
 def differing(found: Chosen) -> list[str]:
-    """The values in which a preset is not what its trials chose."""
-    own, best = held(found), found.best.values
+    """The numbers in which a preset is not what its trials chose, and weights of tasks, which it is not to have."""
     near = partial(math.isclose, rel_tol=0.05, abs_tol=1e-12)
-    pairs = {k: (own[k], best[k]) for k in NUMBERS}
-    pairs |= {f"weight of {t}": (w, best["weights"][t]) for t, w in own["weights"].items()}
-    return [
-        f"{found.name}: {k} is {a:.3g}, trial {found.best.number} has {b:.3g}"
-        for k, (a, b) in pairs.items()
-        if not near(a, b)
+    own, best, name = held(found), found.best, f"{found.name}: "
+    numbers = [
+        f"{name}{k} is {own[k]:.3g}, trial {best.number} has {best.values[k]:.3g}"
+        for k in NUMBERS
+        if not near(own[k], best.values[k])
     ]
+    return numbers + ([f"{name}weighs tasks"] if "weights" in preset(found) else [])
 
 
 def page(every: Iterable[Chosen]) -> str:
     """The whole page."""
     parts = [part for found in every for part in _part(found)]
-    return HEAD + ("\n" + "\n".join(parts) + "\n" if parts else NONE)
+    return HEAD + ("\n" + "\n".join(parts) if parts else "") + REST
 
 
 def _part(found: Chosen) -> list[str]:
     best, config = found.best, found.config
     rows = [
-        f"| {_bold(t.number, t is best)} | {_bold(f'{t.score:.3f}', t is best)} | {t.error:.3f} | {_values(t.values)} |"
+        f"| {_bold(t.number, t is best)} | {_bold(f'{t.score:.3f}', t is best)} | {t.error:.3f} | {_values(t)} |"
         for t in found.trials
     ]
     return [
         f"## {found.name}", "",
         f"{config['backbone']} x {config['width']:g}, {config['steps']} steps of {config['batch_size']}, seeds "
         f"{', '.join(map(str, found.seeds))}. Trial {best.number} chose; the preset holds {_said(held(found))}.", "",
-        "| trial | score | standard error | learning rate | weight decay | dropout | weights |",
+        "| trial | score | standard error | learning rate | weight decay | dropout | tasks' weights |",
         "| --: | --: | --: | --: | --: | --: | --- |", *rows, "",
     ]  # fmt: skip
 
@@ -159,17 +170,13 @@ def _bold(text: object, bold: bool) -> str:
     return f"**{text}**" if bold else str(text)
 
 
-def _values(values: Mapping[str, Any]) -> str:
-    return " | ".join([*(f"{values[k]:.3g}" for k in NUMBERS), _weights(values)])
+def _values(trial: Trial) -> str:
+    weights = "its own" if trial.weights is None else ", ".join(f"{t} {w:.2f}" for t, w in trial.weights.items())
+    return " | ".join([*(f"{trial.values[k]:.3g}" for k in NUMBERS), weights])
 
 
-def _weights(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{t} {w:.2f}" for t, w in values["weights"].items())
-
-
-def _said(values: Mapping[str, Any]) -> str:
-    numbers = zip(("learning rate", "weight decay", "dropout"), (values[k] for k in NUMBERS), strict=True)
-    return ", ".join([*(f"{name} {value:.3g}" for name, value in numbers), f"weights {_weights(values)}"])
+def _said(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {values[k]:.3g}" for name, k in zip(SAID, NUMBERS, strict=True))
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mtlbench import plugins
 from mtlbench.cli.app import main
 from tests.helpers import tuning_page as tuning
 
@@ -48,12 +49,14 @@ def test_the_trial_that_is_best_for_both_anchors_is_chosen(tuned: Path) -> None:
 
 def test_a_preset_that_holds_something_else_is_named(tuned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = tuning.chosen(tuned)
-    kind = tuning.plugins.load("datasets", "related")
+    kind = plugins.load("datasets", "related")
     best = found.best.values
-    weights = {t: 7 * w for t, w in best["weights"].items()}  # only their proportion says anything
-    fits = {**kind.presets["quick"], **{k: best[k] for k in tuning.NUMBERS}, "weights": weights}
+    fits = {**kind.presets["quick"], **best}
     monkeypatch.setattr(kind, "presets", {"quick": fits})
     assert tuning.differing(found) == []
+    monkeypatch.setattr(kind, "presets", {"quick": {**fits, "weights": {"a": 3, "b": 1}}})
+    (told,) = tuning.differing(found)
+    assert told.endswith("weighs tasks")
     monkeypatch.setattr(kind, "presets", {"quick": {**fits, "lr": 1.2 * best["lr"]}})
     (told,) = tuning.differing(found)
     assert told.startswith("related (") and f"lr is {1.2 * best['lr']:.3g}, trial {found.best.number} has" in told
