@@ -1,6 +1,6 @@
-"""The README's tables are those of the committed results, and its commands exist.
+"""The README's table is that of the committed results, and its commands exist.
 
-python tests/test_readme.py prints the tables as they should stand.
+python tests/test_readme.py prints the table as it should stand.
 """
 
 from __future__ import annotations
@@ -10,47 +10,43 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-STUDIES = {"3 tasks": "nyuv2-segmentation+normals+depth-", "segmentation and depth": "nyuv2-segmentation+depth-"}
-COLUMNS = [  # heading, table, key, format
-    ("mIoU (%) ↑", "accuracy", "segmentation/miou", ".1f"),
-    ("mean angle, derived (°) ↓", "accuracy", "normals (derived)/mean_angle", ".1f"),
-    ("depth error (m) ↓", "accuracy", "depth/abs_error", ".3f"),
-    ("Δ (%) ↑", "accuracy", "delta_primary", "+.1f"),
-    ("mean skill ↑", "skill", "score", ".3f"),
-    ("backbone ×", "cost", "parameters_ratio", ".2f"),
-    ("MMAC", "cost", "macs", "mega"),
-    ("training TFLOP", "cost", "training_flops", "tera"),
+STUDY = "nyuv2-segmentation+depth-"
+COLUMNS = [  # heading, table, key, format, scale, whether its interval stands beside it
+    ("mIoU (%) ↑", "accuracy", "segmentation/miou", ".1f", 1.0, False),
+    ("depth error (m) ↓", "accuracy", "depth/abs_error", ".3f", 1.0, False),
+    ("Δ (%) ↑", "accuracy", "delta_primary", "+.1f", 1.0, True),
+    ("backbone ×", "cost", "parameters_ratio", ".2f", 1.0, False),
+    ("MMAC", "cost", "macs", ".0f", 1e6, False),
+    ("training TFLOP", "cost", "training_flops", ".1f", 1e12, False),
 ]
 
 
-def rows(prefix: str, table: str) -> dict[str, dict[str, str]]:
-    (path,) = (ROOT / "results" / "tables").glob(f"{prefix}*-{table}.csv")
+def rows(table: str) -> dict[str, dict[str, str]]:
+    (path,) = (ROOT / "results" / "tables").glob(f"{STUDY}*-{table}.csv")
     with path.open(newline="") as file:
         return {row["method"]: row for row in csv.DictReader(file)}
 
 
-def written(value: str, how: str) -> str:
-    scale = {"mega": 1e6, "tera": 1e12}.get(how, 1.0)
-    return format(float(value) / scale, {"mega": ".0f", "tera": ".1f"}.get(how, how))
+def cell(row: dict[str, str], key: str, how: str, scale: float, interval: bool) -> str:
+    value, *ends = (format(float(row[k]) / scale, how) if row[k] else "" for k in (key, f"{key}:low", f"{key}:high"))
+    return f"{value} [{', '.join(ends)}]" if interval and all(ends) and ends[0] != ends[1] else value
 
 
-def table(prefix: str) -> list[str]:
-    """A study's table in Markdown."""
-    tables = {name: rows(prefix, name) for name in ("accuracy", "skill", "cost")}
-    shown = [c for c in COLUMNS if c[2] in next(iter(tables[c[1]].values()))]
-    lines = ["| method | " + " | ".join(c[0] for c in shown) + " |", "| :-- |" + " --: |" * len(shown)]
+def table() -> list[str]:
+    """The study's table in Markdown."""
+    tables = {name: rows(name) for name in ("accuracy", "cost")}
+    lines = ["| method | " + " | ".join(c[0] for c in COLUMNS) + " |", "| :-- |" + " --: |" * len(COLUMNS)]
     for method in tables["cost"]:
-        cells = [written(tables[name][method][key], how) for _, name, key, how in shown]
+        cells = [cell(tables[name][method], *how) for _, name, *how in COLUMNS]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return lines
 
 
-def test_the_readmes_tables_are_the_committed_results():
+def test_the_readmes_table_is_the_committed_results():
     readme = (ROOT / "README.md").read_text().splitlines()
-    for prefix in STUDIES.values():
-        lines = table(prefix)
-        start = readme.index(lines[0])
-        assert readme[start : start + len(lines)] == lines
+    lines = table()
+    start = readme.index(lines[0])
+    assert readme[start : start + len(lines)] == lines
 
 
 def test_the_readmes_links_and_pictures_are_there():
@@ -72,5 +68,4 @@ def test_the_readmes_commands_exist():
 
 
 if __name__ == "__main__":
-    for name, prefix in STUDIES.items():
-        print(f"{name}\n", *table(prefix), sep="\n", end="\n\n")
+    print(*table(), sep="\n")
