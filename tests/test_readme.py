@@ -49,6 +49,18 @@ def test_the_readmes_table_is_the_committed_results():
     assert readme[start : start + len(lines)] == lines
 
 
+def test_the_answers_differences_are_the_committed_results():
+    """What README and docs/study.md say in words: both gains over hard sharing, the second one turned round."""
+    gains = rows("against-hard-sharing")
+    gain, low, high = "all tasks/gain", "all tasks/gain:low", "all tasks/gain:high"
+    learned = [float(gains["adashare"][k]) for k in (gain, low, high)]
+    shared = [-float(gains["single-task"][k]) for k in (gain, high, low)]
+    for name in ("README.md", "docs/study.md"):
+        text = (ROOT / name).read_text()
+        for mean, least, most in (learned, shared):
+            assert f"{mean:+.1f} [{least:+.1f}, {most:+.1f}]" in text, name
+
+
 def test_the_readmes_links_and_pictures_are_there():
     text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)#]+)\)", text):

@@ -25,7 +25,19 @@ from mtlbench.records import Run, read_each
 RESULTS = Path(__file__).parents[2] / "results"
 ROOT = RESULTS / "tuning"
 ANCHORS = ("independent", "shared")
-SAME = ("dataset", "preset", "tasks", "backbone", "width", "batch_size", "steps", "optimizer", "schedule", "budget")
+SAME = (
+    "dataset",
+    "data",
+    "preset",
+    "tasks",
+    "backbone",
+    "width",
+    "batch_size",
+    "steps",
+    "optimizer",
+    "schedule",
+    "budget",
+)
 NUMBERS = ("lr", "weight_decay", "dropout")
 SAID = ("learning rate", "weight decay", "dropout")
 
