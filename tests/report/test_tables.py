@@ -196,6 +196,14 @@ def test_the_header_names_budget_and_extra_steps(synthetic: ModuleType, tmp_path
     assert said.endswith("; steps in all: adashare 2,500")
 
 
+def test_the_header_names_rows_without_trials(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("nddr", "mtan"):
+        synthetic.run(tmp_path, method, 0, per_image=False)
+    synthetic.run(tmp_path, "nddr", 99, role="tune")
+    said = dict(header(read(tmp_path).aggregates[0]))["Tuning"]
+    assert said.endswith("1 trial of 1,000 steps in all (table of tuning); without trials of their own: mtan")
+
+
 def test_csv_has_every_figure_in_full(written: Report) -> None:
     for result in written.aggregates:
         path = written.out / "tables" / f"{result.study.name}-accuracy.csv"

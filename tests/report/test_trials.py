@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from mtlbench.report.reading.reported_run import ReportedRun
+from mtlbench.report.reading.studies import Row
 from mtlbench.report.report import read
 from mtlbench.report.tables.formats import Cell, Table
+from mtlbench.report.tables.trials import UNEQUAL, untried
 from mtlbench.report.tables.trials import table as tuning
 
 
@@ -20,7 +22,7 @@ def some(small: Path) -> ReportedRun:
     return next(o for r in read(small).aggregates for o in r.study.runs if o.counts)
 
 
-def table(some: ReportedRun, trials: list[dict[str, Any]]) -> Table:
+def result(some: ReportedRun, trials: list[dict[str, Any]], rows: list[Row] | None = None) -> Any:
     runs = []
     for trial in trials:
         config = {**some.config, "lr": trial.get("lr", 0.1), "weight_decay": 1e-4, "options": trial.get("options", {})}
@@ -29,8 +31,11 @@ def table(some: ReportedRun, trials: list[dict[str, Any]]) -> Table:
         known = {"method": method, "status": status, "validation": trial["score"], "trial": trial["trial"]}
         known |= {"seed": trial.get("seed", 99), "validation_error": trial.get("error")}
         runs.append(replace(some, role="tune", config=config, **known))
-    result: Any = SimpleNamespace(study=SimpleNamespace(trials=runs))
-    return tuning(result)
+    return SimpleNamespace(study=SimpleNamespace(trials=runs, rows=rows or []))
+
+
+def table(some: ReportedRun, trials: list[dict[str, Any]]) -> Table:
+    return tuning(result(some, trials))
 
 
 def said(cells: list[Cell]) -> list[Any]:
@@ -107,3 +112,33 @@ def test_a_choice_stands_with_its_standard_error(some: ReportedRun) -> None:
     place = next(i for i, c in enumerate(found.columns) if c.key == "error")
     assert said(found.rows[0][1])[place] == pytest.approx(0.03)
     assert "error" not in {c.key for c in table(some, [{"trial": 0, "score": 0.5}]).columns}
+
+
+def row(some: ReportedRun, label: str, method: str, lr: float, role: str = "study", **options: float) -> Row:
+    config = {**some.config, "lr": lr, "weight_decay": 1e-4, "options": options, "method": method}
+    return Row(label, method, options, role, None, {0: replace(some, method=method, config=config)})
+
+
+def test_rows_whose_settings_no_trial_had_are_named(some: ReportedRun) -> None:
+    """Another learning rate, another knob, no trials at all; options that no trial moved, as followers complete, are none."""
+    trials = [
+        {"trial": 0, "score": 0.1, "options": {"knob": 1.0}},
+        {"trial": 1, "score": 0.2, "lr": 0.3, "options": {"knob": 3.0}},
+        {"trial": 0, "score": 0.1, "method": "follower", "options": {"like": None}},
+    ]
+    rows = [
+        row(some, "first", "nddr", 0.1, knob=1.0),
+        row(some, "chosen", "nddr", 0.3, knob=3.0),
+        row(some, "rate of one, knob of the other", "nddr", 0.3, knob=1.0),
+        row(some, "other rate", "nddr", 0.2, knob=1.0),
+        row(some, "completed", "follower", 0.1, like=7.0),
+        row(some, "alone", "mtan", 0.1),
+        row(some, "control", "mtan", 0.1, role="control"),
+    ]
+    assert untried(result(some, trials, rows)) == ["rate of one, knob of the other", "other rate", "alone"]
+
+
+def test_unequal_numbers_of_trials_are_said(some: ReportedRun) -> None:
+    equal = [{"trial": i, "score": 0.1, "method": m} for i in range(2) for m in ("nddr", "mtan")]
+    assert UNEQUAL not in table(some, equal).notes
+    assert UNEQUAL in table(some, equal[:3]).notes

@@ -9,6 +9,7 @@ from typing import Any
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.reading.studies import ORACLE, Study
 from mtlbench.report.tables.naming import task_name
+from mtlbench.report.tables.trials import untried
 from mtlbench.report.text import as_float, clean, number
 
 SELECTION = {
@@ -46,7 +47,7 @@ def header(result: Aggregate) -> list[tuple[str, str]]:
         ("Network", _join(config, "backbone", "width", "head", "dropout", "init", "batchnorm", "pretrained")),
         ("Training", _join(config, "preset", "optimizer", "lr", "weight_decay", "schedule", "warmup", "batch_size")),
         ("Weighting", _join(config, "weighting", "precision")),
-        ("Tuning", _tuning(study)),
+        ("Tuning", _tuning(result)),
         ("Device", ", ".join(machines(study)) or study.device),
         ("Data", f"fingerprint {study.fingerprint or 'not recorded'}{layout}"),
         ("Commit", _commits(study)),
@@ -79,14 +80,16 @@ def _targets(study: Study) -> str:
     return f"derived: {', '.join(derived)}; the others as labelled" if derived else "as labelled, none derived"
 
 
-def _tuning(study: Study) -> str:
-    if not study.trials:
+def _tuning(result: Aggregate) -> str:
+    trials = result.study.trials
+    if not trials:
         return "none"
-    steps = sorted({x for r in study.trials if (x := as_float(r.config.get("steps")))})
+    steps = sorted({x for r in trials if (x := as_float(r.config.get("steps")))})
     short = f" of {' to '.join(number(s, 0) for s in sorted({steps[0], steps[-1]}))} steps" if steps else ""
-    return (
-        f"the settings of each method chosen on validation, {len(study.trials)} trials{short} in all (table of tuning)"
-    )
+    many = f"{len(trials)} trial{'s' * (len(trials) != 1)}"
+    told = f"the settings of each method chosen on validation, {many}{short} in all (table of tuning)"
+    without = untried(result)
+    return f"{told}; without trials of their own: {', '.join(without)}" if without else told
 
 
 def _join(config: Mapping[str, Any], *names: str) -> str:

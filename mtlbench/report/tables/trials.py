@@ -12,7 +12,7 @@ from typing import Any
 from mtlbench.report.analysis.aggregate import Aggregate
 from mtlbench.report.analysis.statistics import EMPTY, Summary
 from mtlbench.report.reading.reported_run import ReportedRun
-from mtlbench.report.reading.studies import settings
+from mtlbench.report.reading.studies import Row, settings
 from mtlbench.report.tables.formats import Cell, Column, Table
 from mtlbench.report.text import as_float, clean
 
@@ -21,8 +21,9 @@ ALWAYS = ("lr", "weight_decay")
 HEADS = {"lr": "learning rate", "weight_decay": "weight decay", "units_lr": "units' multiplier"}
 NOTE = (
     "Scores are on validation, of runs on seeds outside the study (the mean where a trial has several). Trial 1 is the method "
-    "as it stands; every method has the same number of trials from the same space, and what it declares as its own."
+    "as it stands; the space is the same for all, and beside it what a method declares as its own."
 )
+UNEQUAL = "The methods do not have the same number of trials, so what they reached is not on equal terms."
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,20 @@ def tuned(tried: Mapping[str, Sequence[Trial]]) -> list[str]:
     return [*ALWAYS, *sorted(found - set(ALWAYS))]
 
 
+def untried(result: Aggregate) -> list[str]:
+    """The study's rows whose settings no trial of their method had: they stand beside tuned rows, and are none."""
+    tried = trials(result)
+    return [
+        row.label for row in result.study.rows if row.role == "study" and not _tried(row, tried.get(row.method, []))
+    ]
+
+
+def _tried(row: Row, own: Sequence[Trial]) -> bool:
+    names = tuned({row.method: own})
+    mine = [dict(settings(run)) for run in (*row.every, *row.failed.values())]
+    return any(all(one.get(n) == t.settings.get(n) for n in names for one in mine) for t in own)
+
+
 def table(result: Aggregate) -> Table:
     """A row a method: the curve of the best score so far, and the values that were chosen."""
     tried = trials(result)
@@ -83,7 +98,10 @@ def table(result: Aggregate) -> Table:
     columns += [Column("error", "standard error", "chosen", "", None, 3)] * errors
     columns += [Column(clean(n, 40), HEADS.get(n, clean(n, 40)), "chosen") for n in names]
     rows = [(clean(method, 60), _cells(own, points, names, errors)) for method, own in sorted(tried.items())]
-    return Table("tuning", "Tuning: what each method's trials reached, and what was chosen", columns, rows, [NOTE])
+    unequal = [UNEQUAL] * (len({len(own) for own in tried.values()}) > 1)
+    return Table(
+        "tuning", "Tuning: what each method's trials reached, and what was chosen", columns, rows, [NOTE, *unequal]
+    )
 
 
 def _order(run: ReportedRun) -> tuple[float, int, str, str]:
