@@ -51,7 +51,8 @@ mtlbench run --methods single-task,hard-sharing --dataset NAME --data-dir DIR --
 ```
 
 and never edited (weights and pictures are not kept). Those of the `standard` presets are the study's own, in
-`results/records`. A preset is where every method starts, so it holds what the trial with the best mean score over
+`results/records`. The space is drawn around trial 0, what the preset held before (`--lr`, `--weight-decay` and `--dropout`
+draw it there again). A preset is where every method starts, so it holds what the trial with the best mean score over
 single-task and hard sharing has; `mtlbench report results/tuning` says what was best for each alone. What tasks weigh is no
 preset's affair, whatever a trial found, but yours (`--weights`), and `--tune` moves it: they weigh alike, and on scenes as
 [docs/scenes.md](../../docs/scenes.md) says, whose trials ran without `--weighting equal`.
