@@ -100,7 +100,10 @@ class Scenes(Dataset):
     size_option: ClassVar[str | None] = "size"
     Options: ClassVar[type[DataOptions]] = ScenesOptions
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 16, "lr": 2e-3},
+        "quick": {  # the trial that was best for both anchors (results/tuning)
+            "backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 16,
+            "lr": 6.7e-3, "weight_decay": 5.6e-4, "dropout": 0.06,
+        },
         "standard": {"backbone": "resnet18", "width": 0.25, "head": 32, "steps": 3000, "batch_size": 16, "lr": 2e-3},
         "paper": {
             "backbone": "resnet34", "width": 1.0, "head": 1024, "dropout": 0.5, "init": "normal",

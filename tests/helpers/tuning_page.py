@@ -55,7 +55,8 @@ and never edited (weights and pictures are not kept). Those of the `standard` pr
 draw it there again). A preset is where every method starts, so it holds what the trial with the best mean score over
 single-task and hard sharing has; `mtlbench report results/tuning` says what was best for each alone. What tasks weigh is no
 preset's affair, whatever a trial found, but yours (`--weights`), and `--tune` moves it: they weigh alike, and on scenes as
-[docs/scenes.md](../../docs/scenes.md) says, whose trials ran without `--weighting equal`.
+[docs/scenes.md](../../docs/scenes.md) says, whose trials ran without `--weighting equal`. Heads of one linear layer (those of
+vectors, and of a class for a picture) have no inner features to drop, so dropout is without effect there.
 This page is drawn from the records by `python -m tests.helpers.tuning_page`, and `tests/study/test_presets_chosen.py` holds
 that it is, and that each preset's values are those of the trial that is named here, to 5 %.
 """
@@ -167,7 +168,7 @@ def page(every: Iterable[Chosen]) -> str:
 def _part(found: Chosen) -> list[str]:
     best, config = found.best, found.config
     rows = [
-        f"| {_bold(t.number, t is best)} | {_bold(f'{t.score:.3f}', t is best)} | {t.error:.3f} | {_values(t)} |"
+        f"| {_bold(t.number, t is best)} | {_bold(_score(t.score), t is best)} | {t.error:.3f} | {_values(t)} |"
         for t in found.trials
     ]
     return [
@@ -181,6 +182,10 @@ def _part(found: Chosen) -> list[str]:
 
 def _bold(text: object, bold: bool) -> str:
     return f"**{text}**" if bold else str(text)
+
+
+def _score(score: float) -> str:
+    return f"{round(score, 3) + 0.0:.3f}"  # no minus before a zero
 
 
 def _values(trial: Trial) -> str:
