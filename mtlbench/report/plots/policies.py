@@ -78,7 +78,7 @@ def draw(content: dict[str, Any]) -> Figure:
         "Policies",
         content["note"],
         "filled: block executed; dot: skipped; darker: executed with higher probability α",
-        "alike: 1 − mean |Δα| of two tasks",
+        "alike: 1 − mean |Δα| of two tasks, and mean α: of the first seed",
     )
     return made
 
@@ -134,7 +134,7 @@ def _similarity(axes: Axes, seed: dict[str, Any]) -> None:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_title(f"alike\nseed {seed['seed']}", loc="left", fontweight="normal")
+    axes.set_title("\nalike", loc="left", fontweight="normal")
 
 
 def _curve(axes: Axes, row: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ def _curve(axes: Axes, row: dict[str, Any]) -> None:
         axes.plot(steps, values, label=style.shorten(name, 14), linewidth=1.2, color=colour)
     axes.axhline(0.5, color=style.SOFT, linewidth=0.6, linestyle=(0, (4, 3)))
     axes.set_ylim(0, 1)
-    axes.set_title(f"mean α\nseed {row['seeds'][0]['seed']}", loc="left", fontweight="normal")
+    axes.set_title("\nmean α", loc="left", fontweight="normal")
     axes.set_xlabel("training step")
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.legend(
