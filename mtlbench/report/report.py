@@ -45,6 +45,11 @@ class Report:
             ]
         return found
 
+    @property
+    def without(self) -> str:
+        """What there is instead, where no study has a run."""
+        return f"no run of a study yet, only trials of tuning ({len(self.runs):,})" if self.runs else "no records yet"
+
 
 def read(results: Path, out: Path | None = None) -> Report:
     """Read every record and work out every figure; writes nothing. RecordError where there is no results folder."""

@@ -37,7 +37,7 @@ def terminal(report: Report) -> list[Any]:
         found += [*[""] * (i > 0), f"[bold]{escape(title(result.study))}[/bold]", _table(result), *_notes(result)]
     if len(report.aggregates) > SHOWN:
         found.append(f"and {len(report.aggregates) - SHOWN} more studies, in {escape(str(report.out / 'index.html'))}")
-    found += _answer(report) if report.aggregates else ["no records yet"]
+    found += _answer(report) if report.aggregates else [report.without]
     return found + [f"[yellow]warning:[/yellow] {escape(w)}" for w in report.warnings]
 
 

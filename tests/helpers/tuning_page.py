@@ -4,8 +4,7 @@ python -m tests.helpers.tuning_page
 
 A preset is where every method starts, so its values are those of the trial that is best for single-task and hard sharing
 together: the points of the first coordinates are the same for all methods. No preset but the papers' weighs the tasks,
-whatever a trial found, for what they weigh is the user's to say. What is best for each method by itself is in the report's
-table of tuning.
+whatever a trial found, for what they weigh is the user's to say.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ mtlbench run --methods single-task,hard-sharing --dataset NAME --data-dir DIR --
 and never edited (weights and pictures are not kept). Those of the `standard` presets are the study's own, in
 `results/records`. The space is drawn around trial 0, what the preset held before (`--lr`, `--weight-decay` and `--dropout`
 draw it there again). A preset is where every method starts, so it holds what the trial with the best mean score over
-single-task and hard sharing has; `mtlbench report results/tuning` says what was best for each alone. What tasks weigh is no
+single-task and hard sharing has. What tasks weigh is no
 preset's affair, whatever a trial found, but yours (`--weights`), and `--tune` moves it: they weigh alike, and on scenes as
 [docs/scenes.md](../../docs/scenes.md) says, whose trials ran without `--weighting equal`. Heads of one linear layer (those of
 vectors, and of a class for a picture) have no inner features to drop, so dropout is without effect there.

@@ -262,6 +262,14 @@ def test_an_empty_folder_gives_an_empty_page(tmp_path: Path) -> None:
     assert terminal(found) == ["no records yet"]
 
 
+def test_trials_alone_are_said_to_be_that(synthetic: ModuleType, tmp_path: Path) -> None:
+    for method in ("nddr", "mtan"):
+        synthetic.run(tmp_path, method, 99, role="tune")
+    found = build.write(tmp_path)
+    assert terminal(found) == ["no run of a study yet, only trials of tuning (2)"]
+    assert "No run of a study yet, only trials of tuning (2)." in (tmp_path / "index.html").read_text()
+
+
 def test_a_place_that_cannot_be_written_is_one_clear_line(study: Path, undrawn: None, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="cannot write"):

@@ -81,6 +81,7 @@ def write(
     across += [_across(s.name, s.title, s.table, pictures.get("", [])) for s in sections(report)]
     counts = _counts(report, len(studies))
     content = {"studies": studies, "across": across, "warnings": report.warnings, "counts": counts}
+    content["without"] = report.without
     content |= _first_screen(report) | {"jumps": [(x["title"], x["id"]) for x in (*across, *studies)]}
     page = environment().get_template("index.html")
     disk.put("index.html", page.render(title="mtlbench report", question=QUESTION, assets=assets(), **content))
