@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -253,3 +253,20 @@ def test_policies_are_alike_as_far_as_their_probabilities_agree() -> None:
     alpha = [[1.0, 0.0, 0.5], [1.0, 1.0, 0.0], [0.4, 0.0, 0.5]]
     expected = [[1.0, 0.5, 0.8], [0.5, 1.0, 0.3], [0.8, 0.3, 1.0]]
     np.testing.assert_allclose(policies.similarity(alpha), expected)
+
+
+def _averaged(*seeds: list[tuple[int, float]]) -> list[tuple[float, ...]]:
+    """A curve's points, from one list of (step, value) a seed."""
+    runs = [SimpleNamespace(curves={"depth": c}) for c in seeds]
+    line: Any = SimpleNamespace(label="row", row=SimpleNamespace(every=runs))
+    task: Any = SimpleNamespace(name="depth")
+    look: Any = {"row": None}
+    found = curves._curve(line, task, look)
+    assert found is not None
+    return list(found["points"])
+
+
+def test_curves_of_seeds_that_train_for_different_steps_are_averaged() -> None:
+    """Each point is of all seeds; once one of two seeds at different steps was drawn as the mean of both."""
+    assert _averaged([(10, 1.0), (20, 2.0)], [(12, 3.0), (24, 6.0)]) == [(11, 2.0, 1.0, 3.0), (22, 4.0, 2.0, 6.0)]
+    assert _averaged([(10, 1.0), (20, 2.0)], [(10, 3.0)]) == [(10, 2.0, 1.0, 3.0)]

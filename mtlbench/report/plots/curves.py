@@ -1,8 +1,13 @@
-"""Training curves: each task's primary metric on validation, by step, averaged over the seeds that reached it."""
+"""Training curves: each task's primary metric on validation, by step, averaged over seeds.
+
+Seeds that take different numbers of steps, as under a budget of FLOPs, are averaged evaluation by evaluation, their steps
+too; where they have different numbers of evaluations, over the seeds that reached a step."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -19,6 +24,8 @@ TITLE = "Training curves: primary metric on validation by training step"
 BANDS = 6  # curves of a panel that bands do not bury
 POINTS = 60  # of a curve, at most
 
+Point = tuple[float, float, float, float]  # step, and mean, least and most of the seeds' values
+
 
 def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
     """The curves of each task's panel."""
@@ -33,16 +40,31 @@ def data(result: Aggregate, order: dict[str, Look]) -> dict[str, Any] | None:
 
 
 def _curve(line: Line, task: TaskInfo, order: dict[str, Look]) -> dict[str, Any] | None:
-    by_step: dict[int, list[float]] = defaultdict(list)
-    for run in line.row.every:
-        for step, value in run.curves.get(task.name, ()):
-            if abs(value) < style.HUGE and abs(step) < style.HUGE:
-                by_step[step].append(value)
-    most = max(map(len, by_step.values()), default=0)
-    points = [(s, sum(v) / len(v), min(v), max(v)) for s, v in sorted(by_step.items()) if len(v) == most]
+    curves = [
+        [(s, v) for s, v in run.curves.get(task.name, ()) if abs(v) < style.HUGE and abs(s) < style.HUGE]
+        for run in line.row.every
+    ]
+    if len(set(map(len, curves))) == 1:
+        points = [_point(together) for together in zip(*curves, strict=True)]
+    else:
+        points = _reached(curves)
     stride = -(-len(points) // POINTS) or 1
     kept = points[::-1][::stride][::-1]  # the last point always stays
     return {"label": line.label, "look": order[line.label], "points": kept} if kept else None
+
+
+def _point(together: Sequence[tuple[int, float]]) -> Point:
+    steps, values = zip(*together, strict=True)
+    return sum(steps) / len(steps), sum(values) / len(values), min(values), max(values)
+
+
+def _reached(curves: Iterable[Iterable[tuple[int, float]]]) -> list[Point]:
+    """The steps that most seeds reached."""
+    by_step: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for step, value in chain.from_iterable(curves):
+        by_step[step].append((step, value))
+    most = max(map(len, by_step.values()), default=0)
+    return [_point(v) for _, v in sorted(by_step.items()) if len(v) == most]
 
 
 def draw(content: dict[str, Any]) -> Figure:
