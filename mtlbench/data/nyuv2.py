@@ -44,7 +44,7 @@ class NYUv2(DenseDataset):
     Options: ClassVar[type[DataOptions]] = NYUv2Options
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"backbone": "resnet18", "width": 0.125, "head": 16, "steps": 300, "batch_size": 8, "lr": 3e-3},
-        "standard": {  # the study's cell A: past the knee, and the trial that was best for both anchors (results/tuning)
+        "standard": {  # the study's cell A: its length, and the trial that was best for both anchors (results/tuning)
             "backbone": "resnet18", "width": 0.25, "head": 32, "steps": 8000, "batch_size": 8,
             "lr": 6.7e-3, "weight_decay": 5.6e-4, "dropout": 0.06, "data": {"image_size": (48, 64)},
         },

@@ -52,10 +52,10 @@ mtlbench run --methods single-task,hard-sharing --dataset NAME --data-dir DIR --
 and never edited (weights and pictures are not kept). Those of the `standard` presets are the study's own, in
 `results/records`. The space is drawn around trial 0, what the preset held before (`--lr`, `--weight-decay` and `--dropout`
 draw it there again). A preset is where every method starts, so it holds what the trial with the best mean score over
-single-task and hard sharing has. What tasks weigh is no
-preset's affair, whatever a trial found, but yours (`--weights`), and `--tune` moves it: they weigh alike, and on scenes as
-[docs/scenes.md](../../docs/scenes.md) says, whose trials ran without `--weighting equal`. Heads of one linear layer (those of
-vectors, and of a class for a picture) have no inner features to drop, so dropout is without effect there.
+single-task and hard sharing has. What tasks weigh is no preset's affair, whatever a trial found, but yours (`--weights`), and
+`--tune` moves it: they weigh alike, and on scenes as [docs/scenes.md](../../docs/scenes.md) says, whose trials ran without
+`--weighting equal`. Heads of one linear layer (those of vectors, and of a class for a picture) have no inner features to drop,
+so dropout is without effect there.
 This page is drawn from the records by `python -m tests.helpers.tuning_page`, and `tests/study/test_presets_chosen.py` holds
 that it is, and that each preset's values are those of the trial that is named here, to 5 %.
 """
