@@ -10,8 +10,8 @@ import pytest
 from mtlbench.study.settings import Settings, gather
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = {"A": 8000, "R": None}
-"""What the table leaves open: A's steps are past the knee, R has the quick preset's."""
+STEPS = {"A": 8000, "R": None, "K": None}
+"""What the table leaves open: A's steps are past the knee, R has the quick preset's, K goes over them."""
 
 
 def declared() -> dict[str, list[str]]:
@@ -33,13 +33,13 @@ def read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_every_cell_is_declared_and_run() -> None:
     names = {path.stem[0] for path in (ROOT / "docs/study").glob("*.yaml")}
-    assert names == set(declared()) == set("GAPRDCFEBX")
+    assert names == set(declared()) == set("KGAPRDCFEBX")
     makefile = re.search(r"^CELLS \?= (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert makefile is not None
     assert sorted(makefile[1].split()) == sorted(path.stem for path in (ROOT / "docs/study").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("cell", "GAPRDCFEBX")
+@pytest.mark.parametrize("cell", "KGAPRDCFEBX")
 def test_cell_says_what_is_declared(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, steps, seeds = declared()[cell]
     number = int(steps.replace(",", "")) if steps[0].isdigit() else STEPS[cell]
