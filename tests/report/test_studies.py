@@ -106,7 +106,7 @@ def test_no_weights_of_ones_own_are_the_data_sets(run: Any, tmp_path: Path) -> N
     run("mtan", 0, weights={}, also=["best-val"])
     assert len(studies(tmp_path)) == 1
     run("mtan", 0, weights={"depth": 3.0}, name="heavier")
-    assert sorted(s.apart for s in studies(tmp_path)) == ["weight of depth -", "weight of depth 3.0"]
+    assert sorted(s.apart for s in studies(tmp_path)) == ["", "weight of depth 3.0"]
 
 
 def test_tuned_weights_and_dropout_do_not_split_a_study(run: Any, tmp_path: Path) -> None:
@@ -137,6 +137,14 @@ def test_studies_that_differ_in_a_number_stand_in_its_order(run: Any, tmp_path: 
         record = run("nddr", 0, data={"relatedness": value}, name=f"at-{value}") / "record.jsonl"
         record.write_text(record.read_text().replace('"f00d"', f'"f00d{value}"'))  # other data, which says nothing more
     assert [s.apart for s in studies(tmp_path)] == [f"relatedness {v}" for v in (0.5, 1.0, 2.0, 10.0)]
+
+
+def test_studies_of_one_seed_come_last(run: Any, tmp_path: Path) -> None:
+    """They rank nothing, so they do not stand before one that does."""
+    run("nddr", 0, dataset="aaa", name="first by its name")
+    for seed in (0, 1):
+        run("nddr", seed, dataset="bbb")
+    assert [s.config["dataset"] for s in studies(tmp_path)] == ["bbb", "aaa"]
 
 
 def test_titles_tell_studies_of_the_same_tasks_apart(run: Any, synthetic: ModuleType, tmp_path: Path) -> None:

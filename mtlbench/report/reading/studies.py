@@ -96,7 +96,10 @@ class Study:
 
 
 def studies(runs: Iterable[ReportedRun]) -> list[Study]:
-    """Group runs; by data set and tasks, then by what tells studies apart. The order of the records changes nothing."""
+    """Group runs: those of one seed, which rank nothing, after the others; by data set, tasks and what tells them apart.
+
+    The order of the records changes nothing.
+    """
     ordered = sorted(runs, key=lambda o: o.id)
     trials: dict[str, list[ReportedRun]] = defaultdict(list)
     for run in ordered:
@@ -115,7 +118,7 @@ def studies(runs: Iterable[ReportedRun]) -> list[Study]:
                 groups[key].append(run)
     found = [_study(key, group, trials.get(_key(group[0], TRIALS), [])) for key, group in groups.items()]
     _tell_apart(found)
-    return sorted(found, key=lambda s: (s.name.rpartition("-")[0], _natural(s.apart), s.name))
+    return sorted(found, key=lambda s: (len(s.seeds) < 2, s.name.rpartition("-")[0], _natural(s.apart), s.name))
 
 
 def _natural(text: str) -> list[tuple[float, str]]:
@@ -139,7 +142,7 @@ def _tell_apart(found: Iterable[Study]) -> None:
             if split > parts:
                 told, parts = [*told, name], split
         for study, s in zip(group, settings, strict=True):
-            study.apart = ", ".join(f"{n} {s.get(n, '-')}" for n in told)
+            study.apart = ", ".join(f"{n} {s[n]}" for n in told if n in s)  # tuned ones are no setting of a study
 
 
 def _distinguishing(study: Study) -> dict[str, str]:
