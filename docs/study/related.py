@@ -1,0 +1,73 @@
+"""Cell R: its records in one file, and Δ of every method by relatedness as a table.
+
+python docs/study/related.py pack results/related results/related/records.tar.xz
+python docs/study/related.py table results/related/records.tar.xz
+
+The file leaves out the lines of kind "log" (the losses of every third step, most of a record), whose other lines are
+sealed again without them, and what lies beside the records. `tar xf` gives a results folder that `mtlbench report` reads.
+"""
+
+import io
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from mtlbench.records.reading import read_attempts
+from mtlbench.records.sealing import PREFIX, Chain
+from mtlbench.report.analysis.aggregate import Aggregate, mean
+from mtlbench.report.analysis.merit import interval, worth
+from mtlbench.report.report import read
+
+LOG = b'"kind":"log"'
+SEAL = len(PREFIX) + len('89abcdef",')  # of a line
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write every record of a results folder; the same records give the same file."""
+    with tarfile.open(archive, "w:xz", preset=9) as tar:
+        for path in sorted((folder / "records").glob("*/record.jsonl")):
+            lines = without_losses(path)
+            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            entry.size = len(lines)
+            tar.addfile(entry, io.BytesIO(lines))
+
+
+def without_losses(path: Path) -> bytes:
+    """A record's other lines, sealed; the record is whole, or RecordError says that it is not."""
+    read_attempts(path.parent)
+    chain, kept = Chain(), []
+    for line in path.read_bytes().splitlines():
+        if LOG not in line:
+            kept.append(chain.seal(b"{" + line[SEAL:]))
+            chain.add(kept[-1])
+    return b"".join(line + b"\n" for line in kept)
+
+
+def results(archive: Path) -> list[Aggregate]:
+    """A study for each value, in the order of the values."""
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+        return sorted(read(Path(folder)).aggregates, key=relatedness)
+
+
+def relatedness(result: Aggregate) -> float:
+    """Of the tasks of a study."""
+    return float(result.study.config["data"]["relatedness"])
+
+
+def table(found: list[Aggregate]) -> list[str]:
+    """Lines of Markdown: a row a method, a column a value."""
+    head = ["method", f"relatedness {relatedness(found[0]):g}", *(f"{relatedness(r):g}" for r in found[1:])]
+    lines = ["| " + " | ".join(head) + " |", "| :-- |" + " --: |" * len(found)]
+    for method in (line.label for line in found[0].lines):
+        cells = [interval(mean(worth(r, x)), 1) for r in found for x in r.lines if x.label == method]
+        lines.append("| " + " | ".join([method, *cells]) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "pack":
+        pack(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        print(*table(results(Path(sys.argv[2]))), sep="\n")
