@@ -12,7 +12,7 @@ import pytest
 from mtlbench.report.analysis.merit import interval
 from mtlbench.report.analysis.overview import overview
 from mtlbench.report.analysis.statistics import holm
-from mtlbench.report.page.answers import ONE_SEED
+from mtlbench.report.page.answers import ONE_SEED, answer
 from mtlbench.report.page.overall import headline, known, unknown
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.report import read
@@ -150,6 +150,17 @@ def test_pages_of_equal_methods_say_something_false_in_five_of_a_hundred(templat
         alone += any(c.test.real for r in results for c in r.claims if c.kind == "gain")
     assert whole / pages <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / pages)
     assert whole <= alone
+
+
+@pytest.mark.parametrize("alone", ["hard-sharing", "nddr"])
+def test_a_row_alone_is_compared_with_nothing(synthetic: ModuleType, tmp_path: Path, alone: str) -> None:
+    """Neither hard sharing alone nor a method without it is "not shown to differ"."""
+    for seed in (0, 1, 2):
+        synthetic.run(tmp_path, alone, seed, "a", per_image=False)
+    found = read(tmp_path)
+    said = " ".join([headline(found.overview), *known(found.overview), *answer(found.aggregates[0])])
+    assert "Nothing is compared" in headline(found.overview)
+    assert "shown to differ" not in said
 
 
 def test_no_runs_no_answer() -> None:

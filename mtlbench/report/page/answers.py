@@ -59,6 +59,8 @@ def _verdict(result: Aggregate) -> list[str]:
         told.append(f"Better than hard sharing {training(result)}: {_listed(result, better)}.")
     if worse:
         told.append(f"Worse than hard sharing {training(result)}: {_listed(result, worse)}.")
+    if not any(c.test.p == c.test.p for c in result.claims if c.kind == "gain"):
+        return ["Nothing is compared: no other method has two seeds or more in common with hard sharing."]
     return told or [f"No method is shown to differ from hard sharing {training(result)}."]
 
 

@@ -17,6 +17,7 @@ from mtlbench.report.tables.header import title
 from mtlbench.report.text import clean, number
 
 SHOWN = 6  # differences named in one sentence, and studies in one answer
+UNCOMPARED = "Nothing is compared: no study has two seeds or more of hard sharing and of another method."
 MANY = 3  # studies from which on what was not found in them is said in one sentence
 
 
@@ -43,7 +44,9 @@ def known(overview: Overview) -> list[str]:
         return [ONE_SEED]
     found = [(word, overview.real(sign)) for word, sign in (("Better", 1), ("Worse", -1))]
     told = [s for word, real in found for s in _listed(word, real)]
-    told = told or [f"No method is shown to differ from hard sharing{_where(overview.ranked)}."]
+    if not told:
+        compared = any(t.p == t.p for t in overview.tests.values())
+        told = [f"No method is shown to differ from hard sharing{_where(overview.ranked)}." if compared else UNCOMPARED]
     return told + [s for over in overview.over for s in _over(over)]
 
 
