@@ -10,6 +10,8 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 from mtlbench.report.report import read
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +54,19 @@ def test_the_readmes_table_is_the_committed_results():
     assert readme[start : start + len(lines)] == lines
 
 
+def printed(script: str, records: str) -> str:
+    """What a script of the study's cells prints about records."""
+    return str(runpy.run_path(str(ROOT / f"docs/study/{script}.py"))["table"](ROOT / records))
+
+
+@pytest.mark.parametrize(
+    ("script", "records", "page"),
+    [("weights", "results/weights", "docs/study.md")],
+)
+def test_a_cells_table_is_that_of_its_records(script: str, records: str, page: str) -> None:
+    assert printed(script, records) in (ROOT / page).read_text()
+
+
 TRIPLE = re.compile(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]")
 
 
@@ -68,6 +83,7 @@ def test_every_difference_that_is_said_is_the_committed_results():
     for row in rows("against-hard-sharing").values():
         for key in (k for k in row if k.endswith("/gain") and row[k]):
             known.add(f"{float(row[key]):+.1f} [{float(row[f'{key}:low']):+.1f}, {float(row[f'{key}:high']):+.1f}]")
+    known |= set(TRIPLE.findall(printed("weights", "results/weights")))
     for name, start, end in (
         ("README.md", "## The answer", "## Two commands"),
         ("docs/study.md", "## Findings", "## How the"),

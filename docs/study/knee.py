@@ -25,19 +25,17 @@ def points(folder: Path) -> Iterator[Point]:
             yield run.start.method, int(run.start.config["steps"]), final.gain, float(final.gain_error or 0)
 
 
-def main(folder: Path) -> None:
-    """Print them as a Markdown table."""
+def table(folder: Path) -> str:
+    """Markdown: a row a run."""
     found = {(method, steps): (score, error) for method, steps, score, error in points(folder)}
     rows = []
     for (method, steps), (score, error) in found.items():
         half = found.get((method, steps // 2))
         rows.append((method, steps, f"{score:.3f}", f"{error:.3f}", f"{score - half[0]:+.3f}" if half else ""))
-    print(
-        tabulate(
-            rows, ("method", "steps", "score", "its error", "since half"), tablefmt="github", disable_numparse=True
-        )
-    )
+    headers = ("method", "steps", "score", "its error", "since half")
+    align = ("left", *["right"] * 4)
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    print(table(Path(sys.argv[1])))

@@ -56,18 +56,19 @@ def relatedness(result: Aggregate) -> float:
     return float(result.study.config["data"]["relatedness"])
 
 
-def table(found: list[Aggregate]) -> list[str]:
-    """Lines of Markdown: a row a method, a column a value."""
+def table(archive: Path) -> str:
+    """Markdown: a row a method, a column a value."""
+    found = results(archive)
     head = ["method", f"relatedness {relatedness(found[0]):g}", *(f"{relatedness(r):g}" for r in found[1:])]
     lines = ["| " + " | ".join(head) + " |", "| :-- |" + " --: |" * len(found)]
     for method in (line.label for line in found[0].lines):
         cells = [interval(mean(worth(r, x)), 1) for r in found for x in r.lines if x.label == method]
         lines.append("| " + " | ".join([method, *cells]) + " |")
-    return lines
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "pack":
         pack(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
-        print(*table(results(Path(sys.argv[2]))), sep="\n")
+        print(table(Path(sys.argv[2])))

@@ -32,8 +32,9 @@ def gain(result: Aggregate, other: Aggregate) -> Series:
     return {seed: sum(p[seed] for p in parts) / len(parts) for seed in parts[0] if all(seed in p for p in parts)}
 
 
-def table(found: list[Aggregate]) -> str:
+def table(results: Path) -> str:
     """Markdown: a row for each study, which differ in weights alone."""
+    found = read(results).aggregates
     equal = next(r for r in found if len(set(r.study.config["weights"].values())) == 1)
     metrics = [(t.name, m) for t in equal.study.tasks if (m := primary(t))]
     rows = []
@@ -53,4 +54,4 @@ def table(found: list[Aggregate]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(read(Path(sys.argv[1])).aggregates))
+    print(table(Path(sys.argv[1])))
