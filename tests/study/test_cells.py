@@ -33,13 +33,13 @@ def read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_every_cell_is_declared_and_run() -> None:
     names = {path.stem[0] for path in (ROOT / "docs/study").glob("*.yaml")}
-    assert names == set(declared()) == set("KGAPRDCFEBX")
+    assert names == set(declared()) == set("KGAPLRDCFEBX")
     makefile = re.search(r"^CELLS \?= (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert makefile is not None
     assert sorted(makefile[1].split()) == sorted(path.stem for path in (ROOT / "docs/study").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("cell", "KGAPRDCFEBX")
+@pytest.mark.parametrize("cell", "KGAPLRDCFEBX")
 def test_cell_says_what_is_declared(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, steps, seeds = declared()[cell]
     number = int(steps.replace(",", "")) if steps[0].isdigit() else STEPS[cell]
