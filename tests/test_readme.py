@@ -61,10 +61,18 @@ def printed(script: str, records: str) -> str:
 
 @pytest.mark.parametrize(
     ("script", "records", "page"),
-    [("weights", "results/weights", "docs/study.md")],
+    [("weights", "results/weights", "docs/study.md"), ("knee", "results/knee", "docs/study.md")],
 )
 def test_a_cells_table_is_that_of_its_records(script: str, records: str, page: str) -> None:
     assert printed(script, records) in (ROOT / page).read_text()
+
+
+def test_what_is_said_of_the_knee_is_its_records() -> None:
+    """Hard sharing's gain over single-task on test, at half, once and twice A's training: one seed, so no interval."""
+    found = sorted(read(ROOT / "results/knee").aggregates, key=lambda r: r.study.config["steps"])
+    gains = [value for r in found if (x := r.line("shared")) for value in x.series(r.headline).values()]
+    assert f"goes {gains[0]:.1f}, {gains[1]:.1f}, {gains[2]:.1f} points" in (ROOT / "docs/study.md").read_text()
+    assert f"at twice the training the gain was {gains[2]:.1f}, on one seed" in (ROOT / "README.md").read_text()
 
 
 TRIPLE = re.compile(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]")
