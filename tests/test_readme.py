@@ -15,7 +15,7 @@ import pytest
 from mtlbench.report.report import read
 
 ROOT = Path(__file__).parent.parent
-STUDY = "nyuv2-segmentation+depth-"
+STUDY = "nyuv2-segmentation+depth-resnet18-standard-cpu-0af5e8"  # cells A and P
 COLUMNS = [  # heading, table, key, format, scale, whether its interval stands beside it
     ("mIoU (%) ↑", "accuracy", "segmentation/miou", ".1f", 1.0, False),
     ("depth error (m) ↓", "accuracy", "depth/abs_error", ".3f", 1.0, False),
@@ -27,7 +27,7 @@ COLUMNS = [  # heading, table, key, format, scale, whether its interval stands b
 
 
 def rows(table: str) -> dict[str, dict[str, str]]:
-    (path,) = (ROOT / "results" / "tables").glob(f"{STUDY}*-{table}.csv")
+    (path,) = (ROOT / "results" / "tables").glob(f"{STUDY}-{table}.csv")
     with path.open(newline="") as file:
         return {row["method"]: row for row in csv.DictReader(file)}
 

@@ -49,7 +49,7 @@ def swept(write: Any, tmp_path: Path) -> Path:
 
 def test_studies_that_differ_in_one_number_are_a_sweep(swept: Path) -> None:
     (sweep,) = read(swept).sweeps
-    assert (sweep.setting, sweep.told, sweep.values, sweep.seeds) == ("data.relatedness", "relatedness", VALUES, 3)
+    assert (sweep.setting, sweep.told, sweep.values, sweep.seeds) == ("data.relatedness", "relatedness", VALUES, (3, 3))
     assert sweep.labels == ["single-task", "hard-sharing", "adashare", "mtan"]
     assert (sweep.key, sweep.shared) == (DELTA_PRIMARY, "hard-sharing")
 
@@ -67,13 +67,26 @@ def test_gains_are_paired_by_seed_at_each_value_and_corrected_together(swept: Pa
         assert sweep.gains[key].difference.mean == pytest.approx(wanted.difference.mean)
 
 
-def test_the_slope_is_the_least_squares_line_of_each_seed(swept: Path) -> None:
+def test_the_rise_is_that_of_the_least_squares_line_of_each_seed(swept: Path) -> None:
     (sweep,) = read(swept).sweeps
     for label in sweep.labels:
         lines = [np.polyfit(VALUES, [sweep.series(label, i)[s] for i in range(3)], 1)[0] for s in range(3)]
-        found, wanted = sweep.slope(label), statistics.summarise([float(x) for x in lines])
+        found, wanted = sweep.rise(label), statistics.summarise([float(x) for x in lines])
         assert (found.n, found.mean, found.low) == pytest.approx((3, wanted.mean, wanted.low))
-    assert sweep.slope("adashare").low > 0 > sweep.slope("mtan").high
+    assert sweep.rise("adashare").low > 0 > sweep.rise("mtan").high
+
+
+def test_the_rise_is_over_the_whole_range_whatever_the_unit(write: Any, tmp_path: Path) -> None:
+    """A point of Δ lies between 1,000 and 3,000 steps, not between one step and the next."""
+    for steps, rise in ((1000, 1.0), (3000, 2.0)):
+        for seed in range(3):
+            write("single-task", 1.0, seed, steps=steps)
+            write("hard-sharing", 1.0, seed, rise, steps=steps)
+    (sweep,) = read(tmp_path).sweeps
+    ends = [np.mean([*sweep.series("hard-sharing", i).values()]) for i in (0, 1)]
+    assert sweep.rise("hard-sharing").mean == pytest.approx(ends[1] - ends[0])
+    assert abs(ends[1] - ends[0]) > 0.5
+    assert [c.title for c in sweep_table(sweep).columns][-1] == "rise from 1000 to 3000"
 
 
 def test_what_differs_in_more_than_one_number_is_none(write: Any, tmp_path: Path) -> None:
@@ -105,7 +118,7 @@ def test_weights_make_a_front_and_no_sweep(write: Any, tmp_path: Path) -> None:
 def test_the_table_marks_what_is_told_apart(swept: Path) -> None:
     (sweep,) = read(swept).sweeps
     table = sweep_table(sweep)
-    assert [c.key for c in table.columns] == ["relatedness=0", "relatedness=0.5", "relatedness=1", "slope"]
+    assert [c.key for c in table.columns] == ["relatedness=0", "relatedness=0.5", "relatedness=1", "rise"]
     for label, cells in table.rows:
         for i, cell in enumerate(cells[:3]):
             test = sweep.gains.get((label, i))

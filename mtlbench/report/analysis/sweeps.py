@@ -41,9 +41,10 @@ class Sweep:
         return clean(self.setting.removeprefix(DATA).replace("_", " "), 60)
 
     @property
-    def seeds(self) -> int:
-        """Of the study that has the most."""
-        return max(len(r.study.seeds) for r in self.studies)
+    def seeds(self) -> tuple[int, int]:
+        """Of the study that has the fewest, and of the one that has the most."""
+        counts = [len(r.study.seeds) for r in self.studies]
+        return min(counts), max(counts)
 
     @cached_property
     def key(self) -> Key:
@@ -90,12 +91,13 @@ class Sweep:
         level = ALPHA / max(sum(t.p == t.p for t in found.values()), 1)
         return {key: t.within(p, level) for (key, t), p in zip(found.items(), fixed, strict=True)}
 
-    def slope(self, label: str) -> Summary:
-        """By how much a row's figure rises with the setting, for each unit: the least squares line of each seed."""
+    def rise(self, label: str) -> Summary:
+        """By how much a row's figure rises from the first value to the last, along the least squares line of each seed."""
         every = [self.series(label, i) for i in range(len(self.values))]
         common = sorted(set.intersection(*map(set, every)))
         x = np.asarray(self.values) - np.mean(self.values)
-        return mean({s: float(x @ [one[s] for one in every] / (x @ x)) for s in common})
+        span = self.values[-1] - self.values[0]
+        return mean({s: float(x @ [one[s] for one in every] / (x @ x)) * span for s in common})
 
 
 def sweeps(results: Sequence[Aggregate]) -> list[Sweep]:

@@ -32,11 +32,9 @@ def data(sweep: Sweep, order: dict[str, Look]) -> dict[str, Any]:
                 points.append([value, found.mean, found.mean - half, found.mean + half])
         if points:
             curves.append({"label": label, "look": order[label], "points": points})
-    told = (
-        f"mean of {sweep.seeds} seeds with 95 % t intervals"
-        if sweep.seeds > 1
-        else "one seed: no intervals, no ranking"
-    )
+    few, many = sweep.seeds
+    count = f"{many}" if few == many else f"{few} to {many}"
+    told = f"mean of {count} seeds with 95 % t intervals" if many > 1 else "one seed: no intervals, no ranking"
     delta = sweep.key == DELTA_PRIMARY
     return {"curves": curves, "setting": sweep.told, "delta": delta, "shared": sweep.shared, "note": told}
 

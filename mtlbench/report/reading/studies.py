@@ -35,8 +35,8 @@ FIRST_TOLD = (
     "backbone",
     "width",
     "weighting",
-    "tuning",
     "steps",
+    "tuning",
     "batch size",
 )
 

@@ -32,11 +32,12 @@ def sweep_table(sweep: Sweep) -> Table:
         Column(f"{sweep.told}={v:g}", f"{sweep.told} {v:g}", "", unit, True, digits, delta, interval=True)
         for v in sweep.values
     ]
-    columns.append(Column("slope", f"rise for each 1 of {sweep.told}", "", "", None, digits, True, interval=True))
+    ends = f"{sweep.values[0]:g} to {sweep.values[-1]:g}"
+    columns.append(Column("rise", f"rise from {ends}", "", "", None, digits, True, interval=True))
     rows = []
     for label in sweep.labels:
         cells = [Cell(mean(sweep.series(label, i)), sign=_mark(sweep, label, i)) for i in range(len(sweep.values))]
-        rows.append((label, [*cells, Cell(sweep.slope(label))]))
+        rows.append((label, [*cells, Cell(sweep.rise(label))]))
     measure = "Δ over single-task" if delta else "Mean skill"
     tested = sum(t.p == t.p for t in sweep.gains.values())
     notes = [words.SWEEP + (words.SWEEP_MARKS.format(tested=tested) if tested else "")]

@@ -78,7 +78,7 @@ FRONT_REACH = (
 )
 SWEEP = (
     "Mean over seeds with its 95 % t interval; Δ of the primary metrics is over single-task of the same seed and value. Rise: "
-    "the slope of the least squares line through each seed's figures, with its 95 % t interval."
+    "along the least squares line through each seed's figures, from the first value to the last, with its 95 % t interval."
 )
 SWEEP_MARKS = (
     " ▲ better, ▼ worse than hard sharing at the same value, by a paired test corrected over the {tested} comparisons of this "
