@@ -147,6 +147,16 @@ def test_studies_of_one_seed_come_last(run: Any, tmp_path: Path) -> None:
     assert [s.config["dataset"] for s in studies(tmp_path)] == ["bbb", "aaa"]
 
 
+def test_a_network_has_one_name_in_studies_of_the_same_data(run: Any, tmp_path: Path) -> None:
+    """Also where it stands alone; another network of the method keeps the plain one."""
+    for size in (1, 2):
+        run("nddr", 0, options={"size": size}, name=f"first-{size}")
+    run("nddr", 0, options={"size": 2}, steps=500, name="second")
+    run("nddr", 0, options={"size": 3}, steps=700, name="third")
+    found = {s.apart: labels(s) for s in studies(tmp_path)}
+    assert list(found.values()) == [["nddr (size=2)"], ["nddr"], ["nddr (size=1)", "nddr (size=2)"]], found
+
+
 def test_titles_tell_studies_of_the_same_tasks_apart(run: Any, synthetic: ModuleType, tmp_path: Path) -> None:
     run("nddr", 0)
     run("nddr", 0, tasks=synthetic.TASKS[:1])

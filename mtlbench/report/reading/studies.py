@@ -128,7 +128,10 @@ def _natural(text: str) -> list[tuple[float, str]]:
 
 
 def _tell_apart(found: Iterable[Study]) -> None:
-    """Name in each study what sets it apart from those of the same data set and tasks, in as few settings as do."""
+    """Name in each study what sets it apart from those of the same data set and tasks, in as few settings as do.
+
+    The same rows have the same names in all of them.
+    """
     alike: dict[str, list[Study]] = defaultdict(list)
     for study in found:
         alike[json.dumps([study.config.get("dataset"), [t.name for t in study.tasks]], default=str)].append(study)
@@ -141,8 +144,22 @@ def _tell_apart(found: Iterable[Study]) -> None:
             split = len({tuple(s.get(n) for n in (*told, name)) for s in settings})
             if split > parts:
                 told, parts = [*told, name], split
+        _one_name(group)
         for study, s in zip(group, settings, strict=True):
             study.apart = ", ".join(f"{n} {s[n]}" for n in told if n in s)  # tuned ones are no setting of a study
+
+
+def _one_name(group: Iterable[Study]) -> None:
+    """A method's row is called in every study of the same data as where it stands beside others of the method."""
+    rows = [(row, run) for study in group for row in study.rows for run in [*row.every, *row.failed.values()][:1]]
+    told = {_same(run): row.label for row, run in rows if row.role == "study" and row.label != clean(row.method, 60)}
+    for row, run in rows:
+        if row.role == "study":
+            row.label = told.get(_same(run), row.label)
+
+
+def _same(run: ReportedRun) -> str:
+    return json.dumps([run.method, dict(settings(run))], sort_keys=True, default=str)
 
 
 def _distinguishing(study: Study) -> dict[str, str]:
