@@ -64,7 +64,12 @@ def printed(script: str, records: str) -> str:
     [("weights", "results/weights", "docs/study.md"), ("knee", "results/knee", "docs/study.md")],
 )
 def test_a_cells_table_is_that_of_its_records(script: str, records: str, page: str) -> None:
-    assert printed(script, records) in (ROOT / page).read_text()
+    assert cells(printed(script, records)) in cells((ROOT / page).read_text())
+
+
+def cells(text: str) -> str:
+    """A table without its padding, in which tabulate's setting for terminals has a say."""
+    return re.sub(r"-{3,}", "---", re.sub(r" *\| *", "|", text))
 
 
 def test_what_is_said_of_the_knee_is_its_records() -> None:
@@ -72,7 +77,6 @@ def test_what_is_said_of_the_knee_is_its_records() -> None:
     found = sorted(read(ROOT / "results/knee").aggregates, key=lambda r: r.study.config["steps"])
     gains = [value for r in found if (x := r.line("shared")) for value in x.series(r.headline).values()]
     assert f"goes {gains[0]:.1f}, {gains[1]:.1f}, {gains[2]:.1f} points" in (ROOT / "docs/study.md").read_text()
-    assert f"at twice the training the gain was {gains[2]:.1f}, on one seed" in (ROOT / "README.md").read_text()
 
 
 TRIPLE = re.compile(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]")
@@ -91,6 +95,9 @@ def test_every_difference_that_is_said_is_the_committed_results():
     for row in rows("against-hard-sharing").values():
         for key in (k for k in row if k.endswith("/gain") and row[k]):
             known.add(f"{float(row[key]):+.1f} [{float(row[f'{key}:low']):+.1f}, {float(row[f'{key}:high']):+.1f}]")
+    for sweep in read(ROOT / "results").sweeps:
+        found = [sweep.rise(label) for label in sweep.labels]
+        known |= {f"{x.mean:+.1f} [{x.low:+.1f}, {x.high:+.1f}]" for x in found}
     known |= set(TRIPLE.findall(printed("weights", "results/weights")))
     for name, start, end in (
         ("README.md", "## The answer", "## Two commands"),
