@@ -76,7 +76,35 @@ def test_what_is_said_of_the_knee_is_its_records() -> None:
     """Hard sharing's gain over single-task on test, at half, once and twice A's training: one seed, so no interval."""
     found = sorted(read(ROOT / "results/knee").aggregates, key=lambda r: r.study.config["steps"])
     gains = [value for r in found if (x := r.line("shared")) for value in x.series(r.headline).values()]
+    mious = [
+        ", ".join(f"{v:.1f}" for r in found for v in r.line(kind).values["segmentation", "miou"].values())
+        for kind in ("independent", "shared")
+    ]
+    assert f"its mIoU goes {mious[0]} %, hard sharing's {mious[1]}," in (ROOT / "docs/study.md").read_text()
     assert f"goes {gains[0]:.1f}, {gains[1]:.1f}, {gains[2]:.1f} points" in (ROOT / "docs/study.md").read_text()
+
+
+def test_p_values_and_sizes_that_would_have_been_found_are_the_committed_results() -> None:
+    """Every row of the tables of differences."""
+    differences = runpy.run_path(str(ROOT / "docs/study/differences.py"))["differences"]
+    known = set()
+    for result in read(ROOT / "results").aggregates:
+        for _, _, found in differences(result):
+            d = found.difference
+            for m, a, b in ((d.mean, d.low, d.high), (-d.mean, -d.high, -d.low)):
+                known.add((f"{m:+.1f} [{a:+.1f}, {b:+.1f}]", float(f"{found.p:.2g}"), f"{found.detectable:.1f}"))
+    said = re.findall(r"\| ([^|]+\]) \| ([.\d]+) \| ([.\d]+) \|", (ROOT / "docs/study.md").read_text())
+    told = {(triple, float(p), size) for triple, p, size in said}
+    assert len(said) > 10 and told <= known, told - known
+
+
+def test_latencies_that_are_said_are_the_committed_results() -> None:
+    (said,) = re.findall(r"What deploys faster\*\*: (.+?);", (ROOT / "docs/study.md").read_text(), flags=re.DOTALL)
+    cost = rows("cost")
+    ada = sorted(m for m in cost if m.startswith("adashare"))
+    order = ["hard-sharing", "hard-sharing-narrow", *ada, "random-policy", "hard-sharing-wide", "mtan"]
+    order += ["single-task", "cross-stitch"]
+    assert re.findall(r"\d\.\d", said) == [f"{float(cost[m]['latency_ms']):.1f}" for m in order]
 
 
 TRIPLE = re.compile(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]")

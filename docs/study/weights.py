@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from mtlbench.report.analysis.aggregate import Aggregate, Line, Series, mean, primary, relative
+from mtlbench.report.analysis.aggregate import Aggregate, Line, Series, mean, mean_of, primary, relative
 from mtlbench.report.analysis.merit import interval
 from mtlbench.report.report import read
 
@@ -29,7 +29,7 @@ def gain(result: Aggregate, other: Aggregate) -> Series:
         assert metric is not None
         key = task.name, metric.name
         parts.append(relative(metric, shared(result).values[key], shared(other).values[key]))
-    return {seed: sum(p[seed] for p in parts) / len(parts) for seed in parts[0] if all(seed in p for p in parts)}
+    return mean_of(parts)
 
 
 def table(results: Path) -> str:

@@ -213,8 +213,8 @@ def _deltas(
             for metric in metrics(task)
             if (task.name, metric.name) not in result.kept_out
         ]
-        found[task.name] = _mean_of(parts)
-    found[OVERALL] = _mean_of([series for name, series in found.items() if name not in _left_out(result, metrics)])
+        found[task.name] = mean_of(parts)
+    found[OVERALL] = mean_of([series for name, series in found.items() if name not in _left_out(result, metrics)])
     return found
 
 
@@ -227,7 +227,7 @@ def delta_under(result: Aggregate, line: Line, rule: str) -> Series:
     values = _values(result.study, runs, lambda run: run.rules[rule])
     keys = [(m, (t.name, m.name)) for t in result.study.tasks if (m := primary(t))]
     used = [(m, key) for m, key in keys if key not in result.kept_out]
-    return _mean_of([relative(m, values[key], reference.values[key]) for m, key in used])
+    return mean_of([relative(m, values[key], reference.values[key]) for m, key in used])
 
 
 def _left_out(result: Aggregate, metrics: Callable[[TaskInfo], Iterable[MetricInfo]]) -> set[str]:
@@ -240,7 +240,7 @@ def relative(metric: MetricInfo, values: Series, single: Series) -> Series:
     return _finite({s: sign * ((v - single[s]) / single[s]) for s, v in values.items() if single.get(s)})
 
 
-def _mean_of(parts: list[Series]) -> Series:
+def mean_of(parts: list[Series]) -> Series:
     """The mean over parts, for the seeds that have them all."""
     common = set.intersection(*(set(p) for p in parts)) if parts else set()
     return {s: math.fsum(p[s] for p in parts) / len(parts) for s in sorted(common)}
