@@ -54,17 +54,23 @@ def test_the_readmes_table_is_the_committed_results():
     assert readme[start : start + len(lines)] == lines
 
 
-def printed(script: str, records: str) -> str:
-    """What a script of the study's cells prints about records."""
-    return str(runpy.run_path(str(ROOT / f"docs/study/{script}.py"))["table"](ROOT / records))
+def printed(script: str, *records: str) -> str:
+    """What a script of the study's cells prints about results folders."""
+    return str(runpy.run_path(str(ROOT / f"docs/study/{script}.py"))["table"](*(ROOT / r for r in records)))
 
 
 @pytest.mark.parametrize(
-    ("script", "records", "page"),
-    [("weights", "results/weights", "docs/study.md"), ("knee", "results/knee", "docs/study.md")],
+    ("page", "script", "records"),
+    [
+        ("docs/study.md", "weights", ["results/weights"]),
+        ("docs/study.md", "knee", ["results/knee"]),
+        ("results/README.md", "hours", ["results", "results/knee", "results/weights"]),
+    ],
 )
-def test_a_cells_table_is_that_of_its_records(script: str, records: str, page: str) -> None:
-    assert cells(printed(script, records)) in cells((ROOT / page).read_text())
+def test_a_scripts_table_is_that_of_the_records(page: str, script: str, records: list[str]) -> None:
+    text = (ROOT / page).read_text()
+    assert f"python docs/study/{script}.py {' '.join(records)}\n" in text
+    assert cells(printed(script, *records)) in cells(text)
 
 
 def cells(text: str) -> str:
