@@ -62,6 +62,7 @@ def printed(script: str, *records: str) -> str:
 @pytest.mark.parametrize(
     ("page", "script", "records"),
     [
+        ("docs/study.md", "confirmatory", ["results"]),
         ("docs/study.md", "weights", ["results/weights"]),
         ("docs/study.md", "knee", ["results/knee"]),
         ("results/README.md", "hours", ["results", "results/knee", "results/weights"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,19 @@ def test_confirmatory_cells_are_on_equal_terms(cell: str, monkeypatch: pytest.Mo
         assert (settings.tune, settings.tune_seeds) == (8, 2)
         assert settings.run["budget"] == "compute"
         assert {"single-task", "hard-sharing", "adashare", "random-policy"} <= set(settings.methods)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([(2, 0.01), (1, 0.04), (-3, 0.2)], "yes"),
+        ([(2, 0.01), (1, 0.04), (-3, 0.02)], "not shown"),
+        ([(-2, 0.01), (1, 0.06), (-3, 0.02)], "no"),
+        ([(-2, 0.01), (1, 0.01), (-3, 0.02)], "not shown"),
+        ([(-2, 0.01)], "not shown"),
+    ],
+)
+def test_the_answer_is_by_the_declared_rule(found: list[tuple[float, float]], said: str) -> None:
+    """Two of the three on one side and none on the other; not shown otherwise, as where only one has run."""
+    script = runpy.run_path(str(ROOT / "docs/study/confirmatory.py"))
+    assert script["answer"]([script["verdict"](*one) for one in found]) == said
