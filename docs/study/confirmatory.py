@@ -44,7 +44,9 @@ def verdict(mean: float, p: float) -> str:
 
 
 def answer(verdicts: list[str]) -> str:
-    """What is said of the question."""
+    """What is said of the question, once all have run."""
+    if len(verdicts) < len(DECLARED):
+        return "not shown: not all three have run"
     better, worse = (sum(v.startswith(who) for v in verdicts) for who in ("AdaShare", "hard sharing"))
     return "yes" if better > 1 and not worse else "no" if worse > 1 and not better else "not shown"
 

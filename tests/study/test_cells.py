@@ -68,10 +68,10 @@ def test_confirmatory_cells_are_on_equal_terms(cell: str, monkeypatch: pytest.Mo
         ([(2, 0.01), (1, 0.04), (-3, 0.02)], "not shown"),
         ([(-2, 0.01), (1, 0.06), (-3, 0.02)], "no"),
         ([(-2, 0.01), (1, 0.01), (-3, 0.02)], "not shown"),
-        ([(-2, 0.01)], "not shown"),
+        ([(-2, 0.01), (-3, 0.02)], "not shown: not all three have run"),
     ],
 )
 def test_the_answer_is_by_the_declared_rule(found: list[tuple[float, float]], said: str) -> None:
-    """Two of the three on one side and none on the other; not shown otherwise, as where only one has run."""
+    """Two of the three on one side and none on the other; not shown otherwise, as where one has not run."""
     script = runpy.run_path(str(ROOT / "docs/study/confirmatory.py"))
     assert script["answer"]([script["verdict"](*one) for one in found]) == said
