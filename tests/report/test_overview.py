@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -175,3 +176,22 @@ def test_a_method_of_one_study_has_no_figure_in_the_others(template: ReportedRun
     rows = dict(overview_table(overview(two)).rows)
     column = overview_table(overview(two)).columns[1]
     assert rows["m3"][1].show(column) == "n/a"
+
+
+def test_what_is_not_shown_over_data_sets_is_not_known(synthetic: ModuleType, tmp_path: Path) -> None:
+    """With the methods' names and the size that would have been found, and not among what is known."""
+    for dataset in ("a", "b", "c"):
+        for method in ("single-task", "hard-sharing"):
+            for seed in range(3):
+                synthetic.run(tmp_path, method, seed, dataset, per_image=False, curve=1)
+    found = read(tmp_path).overview
+    (over,) = found.over
+    effects = [replace(e, test=replace(e.test, corrected=0.4, detectable=7.0)) for e in over.effects]
+    none = replace(found, over=[replace(over, effects=tuple(effects))])
+    assert not any(s.startswith("Over 3 data sets") for s in known(none))
+    (said,) = (s for s in unknown(none) if s.startswith("Data sets in general"))
+    assert "over 3 (a, b, c) no difference to hard sharing is shown of single-task; one of 7.0 points of Δ" in said
+    shown = [replace(e, test=replace(e.test, corrected=0.01)) for e in effects]
+    real = replace(found, over=[replace(over, effects=tuple(shown))])
+    assert any(s.startswith("Over 3 data sets (a, b, c) single-task is ") for s in known(real))
+    assert not any(s.startswith("Data sets in general") for s in unknown(real))

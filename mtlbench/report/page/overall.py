@@ -62,6 +62,7 @@ def unknown(overview: Overview) -> list[str]:
             "More seeds (`--seeds 0,1,2`) would say."
         )
     told += _untested(overview) + _open(overview) + [*_untrained(overview)]
+    told += [s for over in overview.over for s in _not_over(over)]
     if overview.results and not overview.over:
         told.append(f"Nothing is said over data sets: that takes {FEWEST} of one protocol, with two seeds or more.")
     return told
@@ -89,16 +90,26 @@ def _listed(word: str, real: Sequence[tuple[Aggregate, Line, Paired]]) -> Iterat
 
 
 def _over(found: OverDatasets) -> Iterator[str]:
+    """What holds over several data sets."""
     real = [e for e in found.effects if e.test.real]
     sets = f"{len(found.datasets)} data sets ({', '.join(found.datasets)})"
     for effect in sorted(real, key=lambda e: -abs(e.test.difference.mean)):
         word = "better" if effect.test.difference.mean > 0 else "worse"
         gain = f"{number(effect.gain.figure, 1, sign=True)} points of Δ, p {p_text(effect.test.corrected)}"
         yield f"Over {sets} {effect.label} is {word} than hard sharing ({gain})."
-    if not real:
-        sizes = [e.test.detectable for e in found.effects if math.isfinite(e.test.detectable)]
+
+
+def _not_over(found: OverDatasets) -> Iterator[str]:
+    """What was not found over data sets, each of which is one observation."""
+    left = [e for e in found.effects if not e.test.real]
+    if left:
+        sizes = [e.test.detectable for e in left if math.isfinite(e.test.detectable)]
         size = f"; one of {_range(sizes, 1)} points of Δ would have been with a chance of 80 %" if sizes else ""
-        yield f"Over {sets} no method is shown to differ from hard sharing{size}."
+        sets = f"{len(found.datasets)} ({', '.join(found.datasets)})"
+        names = ", ".join(e.label for e in left[:SHOWN]) + (
+            f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+        )
+        yield f"Data sets in general: over {sets} no difference to hard sharing is shown of {names}{size}."
 
 
 def _range(values: Sequence[float], decimals: int) -> str:
