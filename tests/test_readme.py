@@ -26,8 +26,8 @@ COLUMNS = [  # heading, table, key, format, scale, whether its interval stands b
 ]
 
 
-def rows(table: str) -> dict[str, dict[str, str]]:
-    (path,) = (ROOT / "results" / "tables").glob(f"{STUDY}-{table}.csv")
+def rows(table: str, study: str = STUDY) -> dict[str, dict[str, str]]:
+    (path,) = (ROOT / "results" / "tables").glob(f"{study}-{table}.csv")
     return read_rows(path)
 
 
@@ -116,6 +116,28 @@ def test_latencies_that_are_said_are_the_committed_results() -> None:
     order = ["hard-sharing", "hard-sharing-narrow", *ada, "random-policy", "hard-sharing-wide", "mtan"]
     order += ["single-task", "cross-stitch"]
     assert re.findall(r"\d\.\d", said) == [f"{float(cost[m]['latency_ms']):.1f}" for m in order]
+
+
+def test_costs_and_errors_that_are_said_of_pacs_and_scenes_are_the_committed_results() -> None:
+    text = " ".join((ROOT / "docs/study.md").read_text().split())
+    pacs, scenes, errors = rows("cost", "pacs-*"), rows("cost", "scenes-*"), rows("accuracy", "scenes-*")
+    mmac = {name: {m: float(row["macs"]) / 1e6 for m, row in own.items()} for name, own in (("p", pacs), ("s", scenes))}
+    assert f"({mmac['p']['adashare']:.1f} MMAC of {mmac['p']['hard-sharing']:.1f})" in text
+    assert (
+        f"{float(pacs['random-policy']['steps']):,.0f} steps; of AdaShare's {float(pacs['adashare']['steps']):,.0f}"
+        in text
+    )
+    assert f"({mmac['s']['adashare']:.0f} MMAC of {mmac['s']['hard-sharing']:.0f})" in text
+    assert f"({mmac['s']['hard-sharing']:.0f} MMAC, {mmac['s']['single-task']:.0f})" in text
+    latency = {m: float(row["latency_ms"]) for m, row in scenes.items()}
+    assert f"({latency['hard-sharing']:.1f} ms, {latency['single-task']:.1f})" in text
+    found = {
+        m: [f"{float(row[f'{t}/abs_error']):.3f}"[1:] for t in ("depth", "depth2", "rival")]
+        for m, row in errors.items()
+    }
+    shared, single = found["hard-sharing"], found["single-task"]
+    told = f"errors {shared[0]} and {shared[1]} m where single networks have {single[0]} and {single[1]}; "
+    assert f"{told}{shared[2]} where it has {single[2]})" in text
 
 
 TRIPLE = re.compile(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]")
