@@ -13,8 +13,8 @@ from tabulate import tabulate
 from mtlbench.report.analysis.aggregate import Aggregate, compared
 from mtlbench.report.analysis.merit import interval
 from mtlbench.report.analysis.statistics import ALPHA, Paired, detectable, holm
+from mtlbench.report.analysis.trials import trials, untried
 from mtlbench.report.report import read
-from mtlbench.report.tables.trials import trials, untried
 
 DECLARED = {"nyuv2": "A", "pacs": "D", "scenes": "C"}
 HEADS = ("cell", "data", "Δ, points [95 % interval]", "seeds", "p, corrected", "found with a chance of 80 %", "so")

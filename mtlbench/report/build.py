@@ -62,7 +62,7 @@ def _all_tables(disk: Disk, report: Report) -> tuple[dict[str, list[formats.Tabl
     disk.announce(f"tables/{study}-{t.name}.{kind}" for study, some in tables.items() for t in some for kind in KINDS)
     for result in report.aggregates:
         _tables(disk, result, tables[result.study.name])
-    if report.overview.labels:
+    if report.overview.names:
         _across(disk, "overview", "All studies", [], overview_table(report.overview))
     for effects in report.overview.over:
         _across(disk, effects.name, effects.title, _sets(effects), effects_table(effects))

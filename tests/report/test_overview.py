@@ -20,7 +20,8 @@ from mtlbench.report.report import read
 from mtlbench.report.tables.comparisons import p_text
 from mtlbench.report.tables.formats import BETTER, WORSE, to_latex, to_markdown
 from mtlbench.report.tables.header import title
-from mtlbench.report.tables.overview import overview_table
+from mtlbench.report.tables.overview import effects_table, overview_table
+from mtlbench.report.tables.words import NAMED
 from tests.report.test_claims import made, null, template, with_controls
 
 __all__ = ["template"]  # a fixture
@@ -173,6 +174,7 @@ def test_a_method_of_one_study_has_no_figure_in_the_others(template: ReportedRun
     rng = np.random.default_rng(0)
     errors = {f"m{i}": 1 + rng.normal(0, 0.02, (3, 3)) for i in range(4)}
     two = [made(template, errors), made(template, dict(list(errors.items())[:3]))]
+    two[1].study.name = "another"
     rows = dict(overview_table(overview(two)).rows)
     column = overview_table(overview(two)).columns[1]
     assert rows["m3"][1].show(column) == "n/a"
@@ -195,3 +197,29 @@ def test_what_is_not_shown_over_data_sets_is_not_known(synthetic: ModuleType, tm
     real = replace(found, over=[replace(over, effects=tuple(shown))])
     assert any(s.startswith("Over 3 data sets (a, b, c) single-task is ") for s in known(real))
     assert not any(s.startswith("Data sets in general") for s in unknown(real))
+
+
+def test_a_tuned_row_stands_beside_the_methods_rows_of_other_studies(synthetic: ModuleType, tmp_path: Path) -> None:
+    """In the study of data set a, nddr has a row that trials chose and one beside them; b and c have one row each."""
+    for dataset in ("a", "b", "c"):
+        for method in ("single-task", "hard-sharing", "nddr"):
+            for seed in range(2):
+                synthetic.run(tmp_path, method, seed, dataset, per_image=False, curve=1)
+    for seed in range(2):
+        synthetic.run(tmp_path, "nddr", seed, "a", per_image=False, curve=1, options={"knob": 7.0})
+    alone = read(tmp_path).overview
+    assert alone.names == ["single-task", "hard-sharing", "nddr", "nddr (knob=-)", "nddr (knob=7.0)"]
+    assert [e.label for e in alone.over[0].effects] == ["single-task"]
+    for knob in (7.0, 9.0):
+        synthetic.run(tmp_path, "nddr", 99, "a", per_image=False, curve=1, role="tune", options={"knob": knob})
+    results = read(tmp_path).aggregates
+    for study in (r.study for r in results if r.study.trials):
+        study.trials = [replace(t, validation=10 - t.config["options"]["knob"]) for t in study.trials]
+    found = overview(results)
+    assert found.names == ["single-task", "hard-sharing", "nddr", "nddr (knob=-)"]
+    (over,) = found.over
+    assert [e.label for e in over.effects] == ["nddr", "single-task"] and over.left_out == ("nddr (knob=-)",)
+    lines = {r.study.config["dataset"]: found.line(r, "nddr") for r in found.results}
+    assert [x.label for _, x in sorted(lines.items()) if x] == ["nddr (knob=7.0)", "nddr", "nddr"]
+    assert NAMED in overview_table(found).notes[0] and NAMED in effects_table(over).notes[0]
+    assert NAMED not in overview_table(alone).notes[0] and NAMED not in effects_table(alone.over[0]).notes[0]

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from mtlbench.report.analysis.trials import named, untried
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.reading.studies import Row
 from mtlbench.report.report import read
 from mtlbench.report.tables.formats import Cell, Table
-from mtlbench.report.tables.trials import UNEQUAL, untried
+from mtlbench.report.tables.trials import UNEQUAL
 from mtlbench.report.tables.trials import table as tuning
 
 
@@ -31,7 +32,8 @@ def result(some: ReportedRun, trials: list[dict[str, Any]], rows: list[Row] | No
         known = {"method": method, "status": status, "validation": trial["score"], "trial": trial["trial"]}
         known |= {"seed": trial.get("seed", 99), "validation_error": trial.get("error")}
         runs.append(replace(some, role="tune", config=config, **known))
-    return SimpleNamespace(study=SimpleNamespace(trials=runs, rows=rows or []))
+    lines = [SimpleNamespace(row=r, label=r.label) for r in rows or []]
+    return SimpleNamespace(study=SimpleNamespace(trials=runs, rows=rows or []), lines=lines)
 
 
 def table(some: ReportedRun, trials: list[dict[str, Any]]) -> Table:
@@ -136,6 +138,22 @@ def test_rows_whose_settings_no_trial_had_are_named(some: ReportedRun) -> None:
         row(some, "control", "mtan", 0.1, role="control"),
     ]
     assert untried(result(some, trials, rows)) == ["rate of one, knob of the other", "other rate", "alone"]
+
+
+def test_the_row_that_trials_chose_has_the_methods_name_beside_other_studies(some: ReportedRun) -> None:
+    """And no other row: not the first trial's, not one beside the trials, not one of a method without trials."""
+    trials = [{"trial": 0, "score": 0.1, "lr": 0.1}, {"trial": 1, "score": 0.2, "lr": 0.3}]
+    told = [("nddr (lr=0.1)", "nddr", 0.1), ("nddr (lr=0.3)", "nddr", 0.3), ("nddr (lr=0.2)", "nddr", 0.2)]
+    told += [("mtan (lr=0.1)", "mtan", 0.1), ("mtan (lr=0.3)", "mtan", 0.3)]
+    rows = [row(some, *each) for each in told] + [row(some, "nddr (lr=0.3) [control]", "nddr", 0.3, role="control")]
+    found = named(result(some, trials, rows))
+    names = {line.label: name for name, line in found.items()}
+    assert names == {label: "nddr" if label == "nddr (lr=0.3)" else label for label, _, _ in told}
+    assert list(named(result(some, [], rows))) == [label for label, _, _ in told]
+    none = [{**t, "status": "failed"} for t in trials]
+    assert "nddr" not in named(result(some, none, rows))
+    taken = [*rows, row(some, "nddr", "nddr", 0.5)]
+    assert named(result(some, trials, taken))["nddr"].row is taken[-1]
 
 
 def test_unequal_numbers_of_trials_are_said(some: ReportedRun) -> None:

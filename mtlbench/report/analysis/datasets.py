@@ -16,6 +16,7 @@ from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, Line, S
 from mtlbench.report.analysis.claims import CONTROLS, controls
 from mtlbench.report.analysis.ranking import BLOCKS, families
 from mtlbench.report.analysis.statistics import ALPHA, Floats, Paired, Span
+from mtlbench.report.analysis.trials import named
 
 FEWEST = 3  # data sets; below it there is nothing to resample, from BLOCKS on ranks are drawn
 DRAWS = 2000
@@ -41,6 +42,7 @@ class OverDatasets:
     datasets: tuple[str, ...]
     effects: tuple[Effect, ...]
     left_out: tuple[str, ...]
+    renamed: bool  # whether a row has a method's name here that it does not have in its study
 
 
 def over_datasets(results: Iterable[Aggregate]) -> list[OverDatasets]:
@@ -57,17 +59,18 @@ def _over(name: str, title: str, family: Mapping[str, Aggregate]) -> OverDataset
     lines = [_lines(r) for r in studies]
     shared = [r.line("shared") for r in studies]
     common = set.intersection(*(set(x) for x in lines))
-    anchors = {x.label for x in shared if x is not None}
+    anchors = {name for own, x in zip(lines, shared, strict=True) for name, line in own.items() if line is x}
     effects = []
     if len(anchors) == 1:
         own = sorted(common - anchors)
         effects = [e for n in own if (e := _effect(n, [x[n] for x in lines], studies)) is not None]
     left_out = sorted({n for x in lines for n in x} - common)
-    return OverDatasets(name, title, tuple(sorted(family)), tuple(_corrected(effects)), tuple(left_out))
+    renamed = any(n != line.label for x in lines for n, line in x.items())
+    return OverDatasets(name, title, tuple(sorted(family)), tuple(_corrected(effects)), tuple(left_out), renamed)
 
 
 def _lines(result: Aggregate) -> dict[str, Line]:
-    return {x.label: x for x in result.lines if x.row.role == "study" and len(x.series(DELTA_PRIMARY)) > 1}
+    return {name: x for name, x in named(result).items() if len(x.series(DELTA_PRIMARY)) > 1}
 
 
 def _effect(label: str, lines: Sequence[Line], studies: Sequence[Aggregate]) -> Effect | None:

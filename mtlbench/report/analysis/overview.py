@@ -10,28 +10,30 @@ from mtlbench.report.analysis.aggregate import Aggregate, Claim, Line
 from mtlbench.report.analysis.datasets import OverDatasets, over_datasets
 from mtlbench.report.analysis.merit import worth
 from mtlbench.report.analysis.statistics import ALPHA, Paired
+from mtlbench.report.analysis.trials import named
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Studies side by side. `tests` holds each method's difference to hard sharing (study and label), corrected over all."""
+    """Studies side by side. `tests` holds each row's difference to hard sharing (study and name), corrected over all."""
 
     results: Sequence[Aggregate]
-    labels: Sequence[str]  # methods, the anchors first
+    names: Sequence[str]  # of the rows, the anchors first; the same in all studies (analysis.trials.named)
+    lines: Mapping[str, Mapping[str, Line]]  # of each study, by name
     tests: Mapping[tuple[str, str], Paired]
     over: Sequence[OverDatasets]
 
-    def line(self, result: Aggregate, label: str) -> Line | None:
-        """A method's figures in a study."""
-        return next((x for x in result.lines if x.label == label and x.row.role == "study"), None)
+    def line(self, result: Aggregate, name: str) -> Line | None:
+        """A row's figures in a study."""
+        return self.lines[result.study.name].get(name)
 
     def real(self, sign: int) -> list[tuple[Aggregate, Line, Paired]]:
         """The differences that survive, of one sign, the largest first."""
         found = []
         for result in self.results:
-            for label in self.labels:
-                test = self.tests.get((result.study.name, label))
-                line = self.line(result, label)
+            for name in self.names:
+                test = self.tests.get((result.study.name, name))
+                line = self.line(result, name)
                 if test is not None and line is not None and test.real and sign * test.difference.mean > 0:
                     found.append((result, line, test))
         return sorted(found, key=lambda x: -abs(x[2].difference.mean))
@@ -47,18 +49,22 @@ def overview(results: Sequence[Aggregate]) -> Overview:
     gains: list[tuple[Aggregate, Claim]] = [(r, c) for r in results for c in r.claims if c.kind == "gain"]
     fixed = statistics.holm([c.test.p for _, c in gains])
     level = ALPHA / max(sum(c.test.p == c.test.p for _, c in gains), 1)
-    pairs = zip(gains, fixed, strict=True)
-    tests = {(r.study.name, c.line.label): c.test.within(p, level) for (r, c), p in pairs}
-    return Overview(results, _labels(results), tests, over_datasets(results))
+    lines = {r.study.name: named(r) for r in results}
+    names = {(study, line.label): name for study, own in lines.items() for name, line in own.items()}
+    tests = {
+        (r.study.name, names[r.study.name, c.line.label]): c.test.within(p, level)
+        for (r, c), p in zip(gains, fixed, strict=True)
+    }
+    return Overview(results, _names(results, lines), lines, tests, over_datasets(results))
 
 
-def _labels(results: Sequence[Aggregate]) -> list[str]:
-    """Every method with a figure somewhere, single-task and hard sharing first."""
+def _names(results: Sequence[Aggregate], lines: Mapping[str, Mapping[str, Line]]) -> list[str]:
+    """Every row with a figure somewhere, single-task and hard sharing first."""
     order = {"independent": 0, "shared": 1}
     found: dict[str, int] = {}
     for result in results:
-        for line in result.lines:
-            if line.row.role == "study" and worth(result, line):
+        for name, line in lines[result.study.name].items():
+            if worth(result, line):
                 place = order.get(line.row.anchor or "", 2)
-                found[line.label] = min(place, found.get(line.label, 2))
-    return sorted(found, key=lambda label: (found[label], label))
+                found[name] = min(place, found.get(name, 2))
+    return sorted(found, key=lambda name: (found[name], name))

@@ -12,6 +12,7 @@ import numpy as np
 from mtlbench.report.analysis import statistics
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, Aggregate, mean
 from mtlbench.report.analysis.statistics import Ranks
+from mtlbench.report.analysis.trials import named
 from mtlbench.report.text import clean, slug
 
 BLOCKS = 10  # data sets from which ranks are drawn
@@ -81,5 +82,4 @@ def _ranking(family: Family) -> Ranking | None:
 
 def _deltas(result: Aggregate) -> dict[str, float]:
     """Each method's mean Delta."""
-    lines = [x for x in result.lines if x.row.role == "study"]
-    return {x.label: mean(series).mean for x in lines if (series := x.series(DELTA_PRIMARY))}
+    return {name: mean(series).mean for name, x in named(result).items() if (series := x.series(DELTA_PRIMARY))}

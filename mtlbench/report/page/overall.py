@@ -38,7 +38,7 @@ def headline(overview: Overview) -> str:
 
 def known(overview: Overview) -> list[str]:
     """The page's answer, the most important first; every difference said is corrected over all that could have been."""
-    if not overview.labels:
+    if not overview.names:
         return ["No finished run has a figure yet."]
     if not overview.ranked:
         return [ONE_SEED]
@@ -122,9 +122,9 @@ def _untested(overview: Overview) -> list[str]:
     told = []
     for result in overview.ranked:
         shared = result.line("shared")
-        tested = {label for (study, label), t in overview.tests.items() if study == result.study.name and t.p == t.p}
-        lines = [x for label in overview.labels if (x := overview.line(result, label)) and worth(result, x)]
-        left = [x.label for x in lines if x is not shared and x.label not in tested]
+        tested = {name for (study, name), t in overview.tests.items() if study == result.study.name and t.p == t.p}
+        lines = {n: x for n in overview.names if (x := overview.line(result, n)) and worth(result, x)}
+        left = [x.label for n, x in lines.items() if x is not shared and n not in tested]
         if left and shared is not None:
             told.append(f"{title(result.study)}: whether {' or '.join(left)} differs from hard sharing; "
                         "too few seeds in common for a test.")  # fmt: skip

@@ -131,7 +131,7 @@ def _first_screen(report: Report) -> dict[str, Any]:
         "unknown": unknown(whole),
         "overview": None,
     }
-    if whole.labels:
+    if whole.names:
         table = overview_table(whole)
         files = [("CSV", "tables/overview.csv"), ("LaTeX", "tables/overview.tex"), ("Markdown", "tables/overview.md")]
         content["overview"] = {**view(table, "t-overview", {}, {}), "files": files}

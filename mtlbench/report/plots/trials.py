@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.analysis.trials import best_so_far, trials
 from mtlbench.report.plots import style
 from mtlbench.report.plots.looks import Look
 from mtlbench.report.plots.looks import order as places
-from mtlbench.report.tables.trials import best_so_far, trials
 from mtlbench.report.text import clean
 
 TITLE = "Tuning: best validation score by number of trials"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.analysis.trials import untried
 from mtlbench.report.reading.studies import ORACLE, Study
 from mtlbench.report.tables.naming import task_name
-from mtlbench.report.tables.trials import untried
 from mtlbench.report.text import as_float, clean, number
 
 SELECTION = {

@@ -16,10 +16,12 @@ from mtlbench.report.tables.naming import of_seeds
 
 def overview_table(overview: Overview) -> Table:
     """Rows are methods, columns studies: Delta with its interval, marked where it differs from hard sharing."""
-    rows = [(label, [_cell(overview, r, label) for r in overview.results]) for label in overview.labels]
+    rows = [(name, [_cell(overview, r, name) for r in overview.results]) for name in overview.names]
     tested = sum(t.p == t.p for t in overview.tests.values())
     over = f"the {tested} comparisons" if tested > 1 else "the one comparison"
-    notes = [words.OVERVIEW + (words.OVERVIEW_MARKS.format(over=over) if tested else "")]
+    renamed = any(name != line.label for own in overview.lines.values() for name, line in own.items())
+    marks = words.OVERVIEW_MARKS.format(over=over) if tested else ""
+    notes = [words.OVERVIEW + marks + words.NAMED * renamed]
     columns = [_column(r) for r in overview.results]
     measures = [m for m in ("Δ over single-task", "mean skill") if any((c.unit == "%") == ("Δ" in m) for c in columns)]
     return Table("overview", f"All studies: {', or '.join(measures)}", columns, rows, notes)
@@ -32,8 +34,8 @@ def _column(result: Aggregate) -> Column:
     return Column(result.study.name, head, "", "%" if delta else "", True, 1 if delta else 3, delta, interval=True)
 
 
-def _cell(overview: Overview, result: Aggregate, label: str) -> Cell:
-    line, test = overview.line(result, label), overview.tests.get((result.study.name, label))
+def _cell(overview: Overview, result: Aggregate, name: str) -> Cell:
+    line, test = overview.line(result, name), overview.tests.get((result.study.name, name))
     mark = "" if test is None or not test.real else BETTER if test.difference.mean > 0 else WORSE
     if line is None:
         return Cell(EMPTY)
@@ -52,7 +54,7 @@ def effects_table(found: OverDatasets) -> Table:
         (e.label, [*(Cell(_span(s)) for s in (e.gain, e.middle, e.better)), Cell(p_text(e.test.corrected))])
         for e in found.effects
     ]
-    return Table("effects", "Effects over data sets", columns, rows, [words.EFFECTS])
+    return Table("effects", "Effects over data sets", columns, rows, [words.EFFECTS + words.NAMED * found.renamed])
 
 
 def _span(span: Span) -> Summary:

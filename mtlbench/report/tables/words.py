@@ -50,6 +50,7 @@ TEST_SET = (
     "test images (of single ones where neighbours have nothing to do with each other), the same for every method; figures of "
     "the seeds averaged. It does not contain the spread over seeds."
 )
+NAMED = " Of a method with several rows, the one that its trials chose has the method's name alone."
 OVERVIEW = (
     "Δ: by how many percent the tasks' primary metrics are better than those of single-task networks of the same seed, "
     "averaged over tasks, with its 95 % t interval over seeds; where a study has no single-task runs, the mean skill (1 is "
