@@ -28,7 +28,7 @@ run: $(READY)
 
 # DATA holds nyuv2, pacs and fdu-mtl. Finished runs are skipped, interrupted ones go on: the same command continues it.
 DATA ?= data
-CELLS ?= K G A P L R D C1 C0 F E B X
+CELLS ?= K G A P L R D PD C1 PC C0 F E B X
 
 study: $(READY)
 	for cell in $(CELLS); do \
