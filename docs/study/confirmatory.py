@@ -13,7 +13,7 @@ from tabulate import tabulate
 from mtlbench.report.analysis.aggregate import Aggregate, compared
 from mtlbench.report.analysis.merit import interval
 from mtlbench.report.analysis.statistics import ALPHA, Paired, detectable, holm
-from mtlbench.report.analysis.trials import trials, untried
+from mtlbench.report.analysis.trials import named, trials
 from mtlbench.report.report import read
 
 DECLARED = {"nyuv2": "A", "pacs": "D", "scenes": "C"}
@@ -21,19 +21,23 @@ HEADS = ("cell", "data", "Δ, points [95 % interval]", "seeds", "p, corrected", 
 
 
 def difference(result: Aggregate) -> Paired | None:
-    """AdaShare less hard sharing, of the row that trials chose; None where a study has no such row."""
-    missing = untried(result)
-    rows = [x for x in result.lines if x.row.method == "adashare" and x.label not in missing]
-    shared = result.line("shared")
-    if not trials(result) or len(rows) != 1 or shared is None:
+    """AdaShare less hard sharing, of the row that trials chose; None where a study has no trials, or no such row."""
+    row, shared = named(result).get("adashare"), result.line("shared")
+    if "adashare" not in trials(result) or row is None or shared is None:
         return None
-    return compared(result, rows[0], shared, result.headline)
+    return compared(result, row, shared, result.headline)
 
 
 def differences(results: Path) -> dict[str, Paired]:
-    """By data set."""
-    known = ((r.study.config["dataset"], difference(r)) for r in read(results).aggregates)
+    """By data set; of scenes those with a conflict of 1."""
+    known = ((r.study.config["dataset"], difference(r)) for r in read(results).aggregates if _conflict(r) in (None, 1))
     return {data: found for data, found in known if found is not None and data in DECLARED}
+
+
+def _conflict(result: Aggregate) -> float | None:
+    """Of the tasks of scenes, an option of that data set."""
+    options: dict[str, float] = result.study.config["data"]
+    return options.get("conflict")
 
 
 def verdict(mean: float, p: float) -> str:

@@ -19,7 +19,7 @@ from mtlbench.cli.tables import table
 from mtlbench.errors import ConfigError
 from mtlbench.given import path
 from mtlbench.records import finite
-from mtlbench.report.reading.studies import flatten
+from mtlbench.report.reading.settings import flatten
 from mtlbench.report.text import clean as cleaned
 from mtlbench.runs.state import State, states
 from mtlbench.study.words import clock

@@ -16,7 +16,7 @@ from typing import Any
 from mtlbench.errors import ConfigError, RecordError
 from mtlbench.records import Eval, Run, read_each
 from mtlbench.records.files import write_whole
-from mtlbench.report.reading.studies import flatten
+from mtlbench.report.reading.settings import flatten
 from mtlbench.report.text import as_float, clean
 
 FILE = "events.out.tfevents.0.mtlbench"

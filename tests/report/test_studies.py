@@ -122,6 +122,18 @@ def test_tuned_weights_and_dropout_do_not_split_a_study(run: Any, tmp_path: Path
     assert labels(studies(tmp_path)[0]) == ["mtan", "nddr (weights.depth=1.0)", "nddr (weights.depth=3.0)"]
 
 
+def test_tuned_settings_name_a_row_only_where_its_options_do_not(run: Any, tmp_path: Path) -> None:
+    """Rows with options of their own need no more; of what is tuned one setting is enough, the learning rate first."""
+    run("nddr", 99, role="tune")
+    run("nddr", 0, options={"knob": 1.0}, lr=0.1, dropout=0.1)
+    run("nddr", 0, options={"knob": 2.0}, lr=0.2, dropout=0.2)
+    for i, (lr, dropout, decay) in enumerate(((0.1, 0.1, 0.0), (0.2, 0.2, 0.0), (0.2, 0.3, 0.5))):
+        run("mtan", 0, lr=lr, dropout=dropout, weight_decay=decay, name=str(i))
+    found = labels(studies(tmp_path)[0])
+    assert found[:3] == ["mtan (dropout=0.2, lr=0.2)", "mtan (dropout=0.3, lr=0.2)", "mtan (lr=0.1)"]
+    assert found[3:] == ["nddr (knob=1.0)", "nddr (knob=2.0)"]
+
+
 def test_a_budget_control_is_a_labelled_row_of_its_study(run: Any, tmp_path: Path) -> None:
     for seed in (0, 1):
         run("hard-sharing", seed)

@@ -15,7 +15,7 @@ import numpy as np
 from mtlbench.report.analysis import statistics
 from mtlbench.report.analysis.aggregate import DELTA_PRIMARY, SCORE, Aggregate, Key, Line, Series, mean, paired
 from mtlbench.report.analysis.statistics import ALPHA, Paired, Summary
-from mtlbench.report.reading.studies import flatten
+from mtlbench.report.reading.settings import flatten
 from mtlbench.report.text import clean, slug
 
 ELSEWHERE = ("weights", "seed")  # weights have a front; seeds are none of a study's settings

@@ -11,7 +11,8 @@ from typing import Any
 
 from mtlbench.report.analysis.aggregate import Aggregate, Line
 from mtlbench.report.reading.reported_run import ReportedRun
-from mtlbench.report.reading.studies import Row, settings
+from mtlbench.report.reading.settings import settings
+from mtlbench.report.reading.studies import Row
 from mtlbench.report.text import clean
 
 ALWAYS = ("lr", "weight_decay")

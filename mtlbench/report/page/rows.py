@@ -9,7 +9,8 @@ from typing import Any
 from mtlbench.records import MetricInfo
 from mtlbench.report.analysis.aggregate import Aggregate, Line, primary
 from mtlbench.report.reading.reported_run import ReportedRun
-from mtlbench.report.reading.studies import ORACLE, Row, Study, flatten
+from mtlbench.report.reading.settings import flatten
+from mtlbench.report.reading.studies import ORACLE, Row, Study
 from mtlbench.report.tables.naming import digits, metric_name, task_name, unit
 from mtlbench.report.text import as_float, clean, duration, number, si, slug
 

@@ -11,17 +11,18 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mtlbench.records import TaskInfo
+from mtlbench.report.reading.labels import row_labels
 from mtlbench.report.reading.reported_run import ReportedRun
-from mtlbench.report.text import as_float, clean, slug
+from mtlbench.report.reading.settings import TUNED, flatten, settings
+from mtlbench.report.text import clean, slug
 
 FINGERPRINT = "fingerprint"  # says that data differ and not how: told only where nothing else tells studies apart
 VARYING = frozenset({"method", "options", "seed", "role", "also"})  # what may differ inside a study
-TUNED = frozenset({"lr", "weight_decay", "dropout", "weights"})  # chosen for each method where a tuning stage ran
 EXTENT = frozenset({"steps"})  # in which a budget control differs from its study
 # in which trials may differ from the study they were for: they are shorter, see validation alone, and more of it
 TRIALS = TUNED | EXTENT | {"evaluations", "selection", "data", "fingerprint"}
@@ -225,7 +226,7 @@ def _rows(group: list[ReportedRun], seeds: list[int], warnings: list[str]) -> li
         own = [run.config.get(k) or None for k in sorted(TUNED | (EXTENT if apart else frozenset()))]
         own += [run.control_of, run.control_kind]
         grouped[(run.method, run.role, json.dumps([run.options, own], sort_keys=True, default=str))].append(run)
-    labels = _labels(dict(sorted(grouped.items())))
+    labels = row_labels(dict(sorted(grouped.items())))
     rows = [_row(labels[key], runs, seeds, warnings) for key, runs in grouped.items()]
     return sorted(rows, key=lambda r: (_ORDER.get(r.anchor or "", 2), r.role != "study", r.label))
 
@@ -267,45 +268,3 @@ def _row(label: str, runs: list[ReportedRun], seeds: list[int], warnings: list[s
         if seed not in by_seed and first.role == "study":
             row.lost[seed] = "missing: no record of this seed"
     return row
-
-
-def _labels(grouped: Mapping[tuple[str, ...], Sequence[ReportedRun]]) -> dict[tuple[str, ...], str]:
-    """A label for each row: the method, and the options in which it differs from its other rows."""
-    labels: dict[tuple[str, ...], str] = {}
-    firsts = {key: runs[0] for key, runs in grouped.items()}
-    for key, run in firsts.items():
-        flat = dict(settings(run))
-        others = [dict(settings(o)) for k, o in firsts.items() if k[:2] == key[:2] and k != key]
-        names = sorted({n for o in others for n in {*o, *flat} if o.get(n) != flat.get(n)})
-        told = ", ".join(f"{clean(n, 40)}={clean(flat.get(n, '-'), 40)}" for n in names)
-        label = clean(run.method, 60) + (f" ({told})" if told else "")
-        if run.role == "control":
-            label += f" [{_control(grouped[key])}]"
-        same = sum(x == label or x.startswith(f"{label} #") for x in labels.values())
-        labels[key] = f"{label} #{same + 1}" if same else label
-    return labels
-
-
-def _control(runs: Sequence[ReportedRun]) -> str:
-    """Whose training a control is given, and how many steps that is: on average, where seeds differ."""
-    run = runs[0]
-    taken = [x for r in runs if (x := as_float(r.config.get("steps")))]
-    steps = sum(taken) / len(taken) if taken else None
-    kind = {"steps": "total steps", "flops": "training FLOPs"}.get(run.control_kind or "")
-    told = f"control: {run.control_of}'s {kind}" if run.control_of and kind else "control"
-    return f"{told}, {steps:,.0f} steps" if steps else told
-
-
-def settings(run: ReportedRun) -> Iterator[tuple[str, Any]]:
-    """What a method's rows and trials differ in, by dotted name: its options, and what is tuned."""
-    yield from flatten(run.options)
-    yield from flatten({k: v for k in sorted(TUNED) if (v := run.config.get(k)) or k != "weights"})
-
-
-def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested options as dotted names; lists stay whole."""
-    for name, inner in value.items():
-        if isinstance(inner, dict) and inner and prefix.count(".") < 8:
-            yield from flatten(inner, f"{prefix}{name}.")
-        else:
-            yield prefix + str(name), inner
