@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from mtlbench.report.analysis.aggregate import Aggregate, Line, Series, mean, mean_of, primary, relative
+from mtlbench.report.analysis.aggregate import Line, Series, delta_under, mean, primary
 from mtlbench.report.analysis.merit import interval
 from mtlbench.report.report import read
 
@@ -25,12 +25,6 @@ def values(line: Line, rule: str, task: str, metric: str) -> Series:
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def gain(result: Aggregate, line: Line, rule: str) -> Series:
-    """Of a rule's choice over validation's, percent, by seed."""
-    parts = [(task.name, m) for task in result.study.tasks if (m := primary(task))]
-    return mean_of([relative(m, values(line, rule, t, m.name), values(line, "best-val", t, m.name)) for t, m in parts])
-
-
 def table(results: Path) -> str:
     """Markdown: a row for each rule."""
     (result,) = read(results).aggregates
@@ -39,7 +33,9 @@ def table(results: Path) -> str:
     rows = []
     for rule, name in RULES.items():
         means = (f"{mean(values(line, rule, task, m.name)).mean:.3g}" for task, m in metrics)
-        rows.append((name, *means, "0" if rule == "best-val" else interval(mean(gain(result, line, rule)), 1)))
+        rows.append(
+            (name, *means, "0" if rule == "best-val" else interval(mean(delta_under(result, line, rule, line)), 1))
+        )
     heads = (
         "chosen",
         *(f"{task}: {m.name} {'↑' if m.higher else '↓'}" for task, m in metrics),

@@ -218,11 +218,11 @@ def _deltas(
     return found
 
 
-def delta_under(result: Aggregate, line: Line, rule: str) -> Series:
-    """Delta over all tasks of what another rule of selection would have deployed, over single-task as it was deployed."""
-    reference = result.line("independent")
+def delta_under(result: Aggregate, line: Line, rule: str, reference: Line) -> Series:
+    """Delta over all tasks of what another rule of selection would have deployed, over a row as it was deployed:
+    single-task, or the row itself."""
     runs = {s: r for s, r in line.row.runs.items() if rule in r.rules}
-    if reference is None or not runs:
+    if not runs:
         return {}
     values = _values(result.study, runs, lambda run: run.rules[rule])
     keys = [(m, (t.name, m.name)) for t in result.study.tasks if (m := primary(t))]
