@@ -2,7 +2,8 @@
 
 Of the same training, by the rule that chose among eight drawn policies: each task's primary metric on test, and by how
 many percent they are better than those of the choice on validation with the same seed, the mean over tasks (as Δ, but over
-that choice), with its 95 % t interval. "last" is the last policy drawn, so none was chosen.
+that choice), with its 95 % t interval and the difference that would have been found with a chance of 80 %. "last" is the
+last policy drawn, so none was chosen.
 """
 
 import sys
@@ -12,6 +13,7 @@ from tabulate import tabulate
 
 from mtlbench.report.analysis.aggregate import Line, Series, delta_under, mean, primary
 from mtlbench.report.analysis.merit import interval
+from mtlbench.report.analysis.statistics import detectable
 from mtlbench.report.report import read
 
 RULES = {"best-val": "on validation", "last": "none", "best-test-oracle": "on test"}
@@ -33,13 +35,14 @@ def table(results: Path) -> str:
     rows = []
     for rule, name in RULES.items():
         means = (f"{mean(values(line, rule, task, m.name)).mean:.3g}" for task, m in metrics)
-        rows.append(
-            (name, *means, "0" if rule == "best-val" else interval(mean(delta_under(result, line, rule, line)), 1))
-        )
+        over = mean(delta_under(result, line, rule, line))
+        gained = ("0", "") if rule == "best-val" else (interval(over, 1), f"{detectable(over.sd, over.n):.1f}")
+        rows.append((name, *means, *gained))
     heads = (
         "chosen",
         *(f"{task}: {m.name} {'↑' if m.higher else '↓'}" for task, m in metrics),
         "over validation's choice, %",
+        "found with a chance of 80 %",
     )
     return tabulate(
         rows, heads, tablefmt="pipe", disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1))
