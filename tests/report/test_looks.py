@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mtlbench.report.plots import style
 from mtlbench.report.plots.looks import BUILT_IN, COLOURS, GREY, INK, MARKERS, look, looks, order
 from mtlbench.report.report import read
 
@@ -99,3 +100,20 @@ def test_rows_of_one_method_and_controls_are_variants(small: Path) -> None:
     assert found[control].variant > 0
     assert len(set(found.values())) == len(found)
     assert sorted(found.values(), key=order)[0] == found["single-task"]
+
+
+def test_rows_whose_names_begin_alike_stay_two_in_a_legend() -> None:
+    """Settings lose the beginning that they share before a label is cut; what is still cut alike keeps its own entry."""
+    long = "random-policy (adashare.lambda_sharing={}, adashare.lambda_sparsity=0.001)"
+    assert style.shorten(long.format(0.01)) == "random-policy (sharing=0.01, sparsity=0.001)"
+    assert style.shorten("nddr (knob=" + "9" * 60 + ")") == "nddr (knob=" + "9" * 34 + "…"
+    assert style.shorten("nddr (a=1, b=2)") == "nddr (a=1, b=2)"
+    with style.phone():
+        assert style.shorten(long.format(0.01)) == "random-policy (sharing=…"
+    made = style.figure(2.0)
+    axes = made.subplots()
+    for value in ("0.42" + "0" * 40 + "1", "0.42" + "0" * 40 + "2"):
+        axes.plot([0], [0], label=long.format(value))
+    style.legend(made, axes)
+    (one, two) = made.legends[0].get_texts()
+    assert one.get_text() == two.get_text() and one.get_text().endswith("…")

@@ -15,6 +15,7 @@ from mtlbench.report.analysis.overview import overview
 from mtlbench.report.analysis.statistics import holm
 from mtlbench.report.page.answers import ONE_SEED, answer
 from mtlbench.report.page.overall import headline, known, unknown
+from mtlbench.report.plots.looks import looks
 from mtlbench.report.reading.reported_run import ReportedRun
 from mtlbench.report.report import read
 from mtlbench.report.tables.comparisons import p_text
@@ -223,3 +224,5 @@ def test_a_tuned_row_stands_beside_the_methods_rows_of_other_studies(synthetic: 
     assert [x.label for _, x in sorted(lines.items()) if x] == ["nddr (knob=7.0)", "nddr", "nddr"]
     assert NAMED in overview_table(found).notes[0] and NAMED in effects_table(over).notes[0]
     assert NAMED not in overview_table(alone).notes[0] and NAMED not in effects_table(alone.over[0]).notes[0]
+    drawn = {label: look.variant for label, look in looks(results).items() if label.startswith("nddr")}
+    assert drawn == {"nddr (knob=7.0)": 0, "nddr": 0, "nddr (knob=-)": 1}, "the tuned row is the filled one"

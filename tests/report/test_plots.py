@@ -143,7 +143,7 @@ def test_a_shortened_label_keeps_how_many_seeds_there_are() -> None:
     with style.phone():
         assert style.shorten("adashare (1 of 3 seeds)") == "adashare (1 of 3 seeds)"
         assert style.shorten("hard-sharing-wide (1 of 3 seeds)") == "hard-sha… (1 of 3 seeds)"
-    assert style.shorten("x" * 50) == "x" * 39 + "…"
+    assert style.shorten("x" * 50) == "x" * 45 + "…"
 
 
 def test_curves_average_the_seeds_that_reached_a_step(synthetic: ModuleType, tmp_path: Path) -> None:

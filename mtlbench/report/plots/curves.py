@@ -96,7 +96,7 @@ def _panel(axes: Axes, panel: dict[str, Any]) -> None:
     few = _banded(panel)
     for curve in panel["curves"]:
         steps, means, lows, highs = zip(*curve["points"], strict=True)
-        label = style.shorten(curve["label"])
+        label = curve["label"]
         axes.plot(steps, means, markersize=4.5, markevery=[-1], linewidth=1.1, label=label, **style.line(curve["look"]))
         if few and lows != highs:
             axes.fill_between(steps, lows, highs, color=curve["look"][0], alpha=0.12, linewidth=0)

@@ -100,7 +100,7 @@ def _ends(points: Sequence[Pair]) -> list[float]:
 
 def _curve(axes: Axes, curve: dict[str, Any], joined: bool, told: bool) -> None:
     """A row's points with their intervals, in the order of the weights where two tasks have one; `told` with the shares."""
-    look, label = curve["look"], style.shorten(curve["label"])
+    look, label = curve["look"], curve["label"]
     known = [p for p in curve["points"] if p["share"] is not None]
     if joined and len(known) > 1:
         given = {**style.line(look), "marker": ""}

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.analysis.trials import named
+from mtlbench.report.reading.studies import Row
 
 INK, GREY = "#222222", "#7F7F7F"
 # Okabe and Ito (2008) without yellow, which is too light for paper; the two anchors are black and grey
@@ -22,7 +24,8 @@ MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
 
 
 class Look(NamedTuple):
-    """A colour, a marker's letter, and whether it is drawn hollow: 0 for the row of the method's own name, then variants."""
+    """A colour, a marker's letter, and whether it is drawn hollow: 0 for the row of the method's own name, as the one that
+    trials chose has it beside other studies, then variants."""
 
     colour: str
     marker: str
@@ -46,17 +49,21 @@ def look(method: str, taken: Collection[tuple[str, str]] = ()) -> Look:
 
 def looks(results: Iterable[Aggregate]) -> dict[str, Look]:
     """The look of each label: methods whose hashes meet in one report go on to the next free pair, by name."""
-    rows = {x.label: x.row for r in results for x in r.lines}
+    rows: dict[str, Row] = {}
+    names: dict[str, str] = {}  # of a label: what the row is called beside other studies
+    for result in results:
+        rows |= {x.label: x.row for x in result.lines}
+        names |= {x.label: x.label for x in result.lines} | {x.label: name for name, x in named(result).items()}
     methods: dict[str, Look] = {}
     for method in sorted({row.method for row in rows.values()}):
         methods[method] = look(method, {x[:2] for x in methods.values()})
     variants: dict[str, list[str]] = {}
-    for label, row in sorted(rows.items(), key=lambda x: (x[1].role != "study", x[0])):
-        variants.setdefault(row.method, []).append(label)
+    for label, row in sorted(rows.items(), key=lambda x: (x[1].role != "study", names[x[0]])):
+        own = variants.setdefault(row.method, [])
+        own += [names[label]] * (names[label] not in own)
     return {
-        label: methods[rows[label].method]._replace(variant=i)
-        for labels in variants.values()
-        for i, label in enumerate(labels)
+        label: methods[row.method]._replace(variant=variants[row.method].index(names[label]))
+        for label, row in rows.items()
     }
 
 

@@ -83,6 +83,6 @@ def _panel(axes: Axes, points: Sequence[dict[str, Any]], key: str, scale: float)
             axes.errorbar(
                 where, p["delta"], half, fmt="none", ecolor=p["look"][0], elinewidth=1.3, capsize=2.5, zorder=2
             )
-        axes.scatter([where], [p["delta"]], label=style.shorten(p["label"]), zorder=3, **style.dot(p["look"]))
+        axes.scatter([where], [p["delta"]], label=p["label"], zorder=3, **style.dot(p["look"]))
     style.pad(axes, [p["costs"][key] / scale for p in points], "x", least=EQUAL)
     axes.xaxis.set_major_locator(MaxNLocator(5))

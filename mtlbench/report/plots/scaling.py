@@ -66,9 +66,7 @@ def draw(content: dict[str, Any]) -> Figure:
         for curve in content["curves"]:
             if curve.get(key):
                 tasks, values = zip(*curve[key], strict=True)
-                axes.plot(
-                    tasks, [v / scale for v in values], label=style.shorten(curve["label"]), **style.line(curve["look"])
-                )
+                axes.plot(tasks, [v / scale for v in values], label=curve["label"], **style.line(curve["look"]))
         axes.set_xlabel("number of tasks")
         axes.set_ylabel(f"{name} ({prefix}{unit})" if prefix or unit else name)
         axes.set_ylim(bottom=0)

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import matplotlib as mpl
@@ -131,13 +131,14 @@ def across(panels: int) -> int:
 
 
 def legend(made: Figure, axes: Axes, columns: int = 4) -> None:
-    """The methods' legend under the panels."""
+    """The methods' legend under the panels: an entry a label, shortened here, so that no two become one."""
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     if unique:
         room = LETTERS * made.get_figwidth() / WIDTH
-        columns = next((n for n in range(columns, 1, -1) if breadth(list(unique), n) <= room), 1)
-        made.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=columns, handletextpad=0.4)
+        shown = [shorten(label) for label in unique]
+        columns = next((n for n in range(columns, 1, -1) if breadth(shown, n) <= room), 1)
+        made.legend(list(unique.values()), shown, loc="outside lower center", ncols=columns, handletextpad=0.4)
 
 
 def breadth(labels: Sequence[str], columns: int) -> int:
@@ -166,11 +167,25 @@ def caption(made: Figure, title: str, *notes: str) -> None:
         engine.set(rect=(0.012, 0, 0.976, 1 - above / height))  # type: ignore[call-arg]
 
 
-def shorten(text: str, limit: int = 40) -> str:
-    """A label that fits a figure; how many of its seeds there are stays."""
+def shorten(text: str, limit: int = 46) -> str:
+    """A label that fits a figure: settings lose what all their names begin with, then the end is cut; how many of its
+    seeds there are stays."""
     limit = min(limit, 24) if stacked() else limit
+    if len(text) > limit:
+        text = _without_prefix(text)
     ending = found[0] if (found := SEEDS.search(text)) else ""
     return text if len(text) <= limit else text[: limit - 1 - len(ending)].rstrip() + "…" + ending
+
+
+def _without_prefix(text: str) -> str:
+    """ "m (a.b_x=1, a.b_y=2)" as "m (x=1, y=2)"."""
+    head, bracket, rest = text.partition(" (")
+    names = sorted(re.findall(r"(?:^|, )([\w.]+)=", rest))
+    if len(names) < 2:
+        return text
+    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(names[0], names[-1], strict=False))))
+    prefix = re.sub(r"[^._]*$", "", names[0][:alike])
+    return head + bracket + re.sub(rf"(^|, ){re.escape(prefix)}", r"\1", rest)
 
 
 def signed(value: float) -> str:

@@ -81,7 +81,7 @@ def _panel(axes: Axes, panel: list[dict[str, Any]], content: dict[str, Any]) -> 
         x: Sequence[float] = given
         if len(panel) > 2:
             x = _beside(given, number - (len(panel) - 1) / 2, min(values), max(values), axes.get_xscale() == "log")
-        axes.plot(x, y, label=style.shorten(curve["label"]), markersize=4, **style.line(curve["look"]))
+        axes.plot(x, y, label=curve["label"], markersize=4, **style.line(curve["look"]))
         if len(panel) > 2:  # bands of many would bury each other
             half = [h - m for h, m in zip(high, y, strict=True)]
             bars = {"fmt": "none", "ecolor": curve["look"][0], "elinewidth": 0.9, "capsize": 2.5, "alpha": 0.8}

@@ -40,7 +40,7 @@ def draw(content: dict[str, Any]) -> Figure:
             steps,
             scores,
             markevery=[chosen],
-            label=style.shorten(curve["label"]),
+            label=curve["label"],
             **{**style.line(curve["look"]), "drawstyle": "steps-post"},
         )
     axes.set_xlabel("trials")
