@@ -119,9 +119,16 @@ def test_latencies_that_are_said_are_the_committed_results() -> None:
     assert re.findall(r"\d\.\d", said) == [f"{float(cost[m]['latency_ms']):.1f}" for m in order]
 
 
+def plain(rows: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """By the method's name for the row that trials chose, and that with " default" for the one with default penalties."""
+    default = "lambda_sharing=0.01, "
+    return {m.partition(" (")[0] + " default" * (default in m): row for m, row in rows.items()}
+
+
 def test_costs_and_errors_that_are_said_of_pacs_and_scenes_are_the_committed_results() -> None:
     text = " ".join((ROOT / "docs/study.md").read_text().split())
-    pacs, scenes, errors = rows("cost", "pacs-*"), rows("cost", "scenes-*"), rows("accuracy", "scenes-*")
+    found = (rows("cost", "pacs-*"), rows("cost", "scenes-*"), rows("accuracy", "scenes-*"))
+    pacs, scenes, errors = map(plain, found)
     mmac = {name: {m: float(row["macs"]) / 1e6 for m, row in own.items()} for name, own in (("p", pacs), ("s", scenes))}
     assert f"({mmac['p']['adashare']:.1f} MMAC of {mmac['p']['hard-sharing']:.1f})" in text
     assert (
@@ -130,13 +137,17 @@ def test_costs_and_errors_that_are_said_of_pacs_and_scenes_are_the_committed_res
     )
     assert f"({mmac['s']['adashare']:.0f} MMAC of {mmac['s']['hard-sharing']:.0f})" in text
     assert f"({mmac['s']['hard-sharing']:.0f} MMAC, {mmac['s']['single-task']:.0f})" in text
+    assert f"({mmac['s']['adashare default']:.0f} MMAC): a slightly" in text
+    assert f"shares little ({mmac['s']['random-policy default']:.0f} MMAC)" in text
     latency = {m: float(row["latency_ms"]) for m, row in scenes.items()}
     assert f"({latency['hard-sharing']:.1f} ms, {latency['single-task']:.1f})" in text
-    found = {
+    error = {
         m: [f"{float(row[f'{t}/abs_error']):.3f}"[1:] for t in ("depth", "depth2", "rival")]
         for m, row in errors.items()
     }
-    shared, single = found["hard-sharing"], found["single-task"]
+    shared, single = error["hard-sharing"], error["single-task"]
+    rival = [error[m][2] for m in ("adashare default", "adashare", "single-task")]
+    assert "Its error is {} m with the default ones, {} with those chosen, {} in a network".format(*rival) in text
     told = f"errors {shared[0]} and {shared[1]} m where single networks have {single[0]} and {single[1]}; "
     assert f"{told}{shared[2]} where it has {single[2]})" in text
 
