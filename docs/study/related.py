@@ -13,10 +13,12 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from tabulate import tabulate
+
 from mtlbench.records.reading import read_attempts
 from mtlbench.records.sealing import PREFIX, Chain
-from mtlbench.report.analysis.aggregate import Aggregate, mean
-from mtlbench.report.analysis.merit import interval, worth
+from mtlbench.report.analysis.aggregate import mean
+from mtlbench.report.analysis.merit import interval
 from mtlbench.report.report import read
 
 LOG = b'"kind":"log"'
@@ -44,27 +46,20 @@ def without_losses(path: Path) -> bytes:
     return b"".join(line + b"\n" for line in kept)
 
 
-def results(archive: Path) -> list[Aggregate]:
-    """A study for each value, in the order of the values."""
+def table(archive: Path) -> str:
+    """Markdown: a row a method, a column a value, and by how much Δ rises from the first to the last."""
     with tempfile.TemporaryDirectory() as folder, tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
-        return sorted(read(Path(folder)).aggregates, key=relatedness)
-
-
-def relatedness(result: Aggregate) -> float:
-    """Of the tasks of a study."""
-    return float(result.study.config["data"]["relatedness"])
-
-
-def table(archive: Path) -> str:
-    """Markdown: a row a method, a column a value."""
-    found = results(archive)
-    head = ["method", f"relatedness {relatedness(found[0]):g}", *(f"{relatedness(r):g}" for r in found[1:])]
-    lines = ["| " + " | ".join(head) + " |", "| :-- |" + " --: |" * len(found)]
-    for method in (line.label for line in found[0].lines):
-        cells = [interval(mean(worth(r, x)), 1) for r in found for x in r.lines if x.label == method]
-        lines.append("| " + " | ".join([method, *cells]) + " |")
-    return "\n".join(lines)
+        (found,) = read(Path(folder)).sweeps
+        places = range(len(found.values))
+        rows = [
+            (x, *(interval(mean(found.series(x, i)), 1) for i in places), interval(found.rise(x), 1))
+            for x in found.labels
+        ]
+    heads = ("method", f"relatedness {found.values[0]:g}", *(f"{v:g}" for v in found.values[1:]), "rise")
+    return tabulate(
+        rows, heads, tablefmt="pipe", disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1))
+    )
 
 
 if __name__ == "__main__":
