@@ -70,6 +70,7 @@ def printed(script: str, *records: str) -> str:
         ("docs/study.md", "weights", ["results/weights"]),
         ("docs/study.md", "knee", ["results/knee"]),
         ("docs/study.md", "choosing", ["results/choosing"]),
+        ("docs/related.md", "related", ["results/related/records.tar.xz"]),
         ("results/README.md", "hours", ["results", "results/knee", "results/weights", "results/choosing"]),
     ],
 )
@@ -173,6 +174,8 @@ def test_every_difference_that_is_said_is_the_committed_results():
         found = [sweep.rise(label) for label in sweep.labels]
         known |= {f"{x.mean:+.1f} [{x.low:+.1f}, {x.high:+.1f}]" for x in found}
     known |= set(TRIPLE.findall(printed("weights", "results/weights") + printed("choosing", "results/choosing")))
+    known |= (relatedness := set(TRIPLE.findall(printed("related", "results/related/records.tar.xz"))))
+    assert set(TRIPLE.findall((ROOT / "docs/related.md").read_text())) <= relatedness
     for name, start, end in (
         ("README.md", "## The answer", "## Two commands"),
         ("docs/study.md", "## Findings", "## How the"),
