@@ -11,20 +11,26 @@ import pytest
 from mtlbench.study.settings import Settings, gather
 
 ROOT = Path(__file__).resolve().parents[2]
+CELLS = [*"KGAPLRDCFEBX", "PD", "PC"]
 STEPS = {"A": 8000, "R": None, "K": None}
 """What the table leaves open: A's steps are past the knee, R has the quick preset's, K goes over them."""
 
 
 def declared() -> dict[str, list[str]]:
     """The rows of the table of cells: name -> what stands in it."""
-    rows = re.findall(r"^\| ([A-Z]) \|(.+)\|$", (ROOT / "docs/study.md").read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| ([A-Z]{1,2}) \|(.+)\|$", (ROOT / "docs/study.md").read_text("utf-8"), re.MULTILINE)
     cells = {name: [part.strip() for part in rest.split("|")] for name, rest in rows}
     return {name: parts for name, parts in cells.items() if len(parts) == 4}
 
 
 def files(cell: str) -> list[Path]:
     """A cell's files: one, or one a value of what it compares."""
-    return sorted((ROOT / "docs/study").glob(f"{cell}*.yaml"))
+    return sorted(p for p in (ROOT / "docs/study").glob("*.yaml") if _cell(p) == cell)
+
+
+def _cell(path: Path) -> str:
+    """C of C0 and C1."""
+    return path.stem.rstrip("0123456789")
 
 
 def read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -33,14 +39,14 @@ def read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_every_cell_is_declared_and_run() -> None:
-    names = {path.stem[0] for path in (ROOT / "docs/study").glob("*.yaml")}
-    assert names == set(declared()) == set("KGAPLRDCFEBX")
+    names = {_cell(path) for path in (ROOT / "docs/study").glob("*.yaml")}
+    assert names == set(declared()) == {*CELLS}
     makefile = re.search(r"^CELLS \?= (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert makefile is not None
     assert sorted(makefile[1].split()) == sorted(path.stem for path in (ROOT / "docs/study").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("cell", "KGAPLRDCFEBX")
+@pytest.mark.parametrize("cell", CELLS)
 def test_cell_says_what_is_declared(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, steps, seeds = declared()[cell]
     number = int(steps.replace(",", "")) if steps[0].isdigit() else STEPS[cell]
