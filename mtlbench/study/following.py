@@ -31,7 +31,7 @@ def in_order(requests: Sequence[Request], launch: Launch) -> list[Outcome]:
     leaders = {number: name for number, r in enumerate(requests) if (name := follows(r)) is not None}
     first = [number for number in range(len(requests)) if number not in leaders]
     done = dict(zip(first, launch([requests[n] for n in first]), strict=True))
-    folders = {(requests[n].config.method, *_place(requests[n])): outcome.folder for n, outcome in done.items()}
+    folders = {(requests[n].config.method, *place(requests[n])): outcome.folder for n, outcome in done.items()}
     ready: dict[int, Request] = {}
     for number in leaders:
         try:
@@ -54,7 +54,7 @@ def follows(request: Request) -> str | None:
         return None  # the run itself will say so
 
 
-def _place(request: Request) -> tuple[int, str]:
+def place(request: Request) -> tuple[int, str]:
     """Where in the study a run stands: who follows another stands at the same seed and point."""
     return request.config.seed, request.point
 
@@ -69,7 +69,7 @@ def completed(request: Request, folders: Mapping[tuple[str, int, str], Path] | N
         return request
     kind = plugins.load("methods", request.method)  # `entries` saw that it is one
     options = parse(kind.Options, dict(request.config.options), f"method '{kind.name}'")
-    folder = (folders or {}).get((leader, *_place(request))) or _found(request, leader)
+    folder = (folders or {}).get((leader, *place(request))) or _found(request, leader)
     its_options, artefacts = findings(folder, leader)
     given, whole = (o.model_dump(mode="json") for o in (options, kind.completed(options, artefacts)))
     taken = [name for name in whole if whole[name] != given.get(name)]

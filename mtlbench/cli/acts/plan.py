@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mtlbench.runs.previews import Previews
 from mtlbench.runs.request import Preview, Request
 from mtlbench.study import tuning
 from mtlbench.study.controls import Spent, controls, spent
-from mtlbench.study.following import completed, follows
+from mtlbench.study.following import completed, follows, place
 from mtlbench.study.study import ResolvedStudy, runs
 
 
@@ -24,7 +25,7 @@ def print_plan(study: ResolvedStudy) -> None:
         study, {n: c.values for n, c in chosen.items()}
     )
     known = Previews()
-    plans = [_plan(r, known) for r in requests]
+    plans = _plans(requests, known)
     extra = controls(study, requests, [spent(p.folder) or Spent(p.steps) for p in plans])
     requests, plans = [*requests, *extra], [*plans, *(_plan(r, known) for r in extra)]
     speeds = _speeds(study.settings.out)
@@ -38,12 +39,20 @@ def print_plan(study: ResolvedStudy) -> None:
         print("the study's own learning rates follow from the trials, so its runs may differ from those shown")
 
 
-def _plan(request: Request, known: Previews) -> Preview:
+def _plans(requests: Sequence[Request], known: Previews) -> list[Preview]:
+    """Of all requests; who follows another follows the study's own run, as when it runs."""
+    first = {n: _plan(r, known) for n, r in enumerate(requests) if follows(r) is None}
+    own = ((requests[n], plan) for n, plan in first.items() if requests[n].config.role != "tune")
+    folders = {(r.config.method, *place(r)): plan.folder for r, plan in own}
+    return [first.get(n) or _plan(r, known, folders) for n, r in enumerate(requests)]
+
+
+def _plan(request: Request, known: Previews, folders: Mapping[tuple[str, int, str], Path] | None = None) -> Preview:
     """A request's plan; where a user's method breaks even that, an empty one."""
     waits = ""
     try:
         try:
-            request = completed(request)
+            request = completed(request, folders)
         except ConfigError:
             waits = f"waits for {follows(request)}"
         plan = known.of(request)
