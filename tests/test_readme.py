@@ -10,8 +10,11 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mtlbench.report.analysis.aggregate import Aggregate
+from mtlbench.report.analysis.trials import chosen, trials
 from mtlbench.report.report import read
 
 ROOT = Path(__file__).parent.parent
@@ -151,6 +154,46 @@ def test_costs_and_errors_that_are_said_of_pacs_and_scenes_are_the_committed_res
     assert "Its error is {} m with the default ones, {} with those chosen, {} in a network".format(*rival) in text
     told = f"errors {shared[0]} and {shared[1]} m where single networks have {single[0]} and {single[1]}; "
     assert f"{told}{shared[2]} where it has {single[2]})" in text
+
+
+def test_trials_and_steps_that_are_said_are_the_committed_results() -> None:
+    """Scores and errors of trials by their number, the steps of the network that ships, and the p over data sets."""
+    text = " ".join((ROOT / "docs/study.md").read_text().split())
+    found = {(r.study.config["dataset"], r.study.config["steps"]): r for r in read(ROOT / "results").aggregates}
+    nyuv2, pacs, scenes = (found[key] for key in (("nyuv2", 8000), ("pacs", 1500), ("scenes", 1500)))
+    best = [chosen(trials(nyuv2)[m]) for m in ("adashare", "hard-sharing")]
+    scores, errors = ([f"{getattr(t, what):.2f}"[1:] for t in best] for what in ("score", "error"))
+    assert f"(validation score {scores[0]} and {scores[1]}, standard errors {errors[0]} and {errors[1]})" in text
+    ada, hard = (trials(pacs)[m] for m in ("adashare", "hard-sharing"))
+    assert chosen(ada) is ada[5] and chosen(hard) is hard[4]
+    told = [f"{x.score:.3f}"[1:] for x in (hard[5], hard[4], ada[5])]
+    assert "in trials ({} instead of {}; AdaShare {})".format(*told) in text
+    ada = trials(scenes)["adashare"]
+    assert f"({ada[0].score:.3f}; {ada[4].score:.3f} for the chosen one".replace("0.", ".") in text
+
+    def shipped(result: Aggregate, default: bool) -> list[int]:
+        lines = [
+            x for x in result.lines if x.row.method == "adashare" and ("lambda_sharing=0.01, " in x.label) == default
+        ]
+        return [run.steps - sum(p["steps"] for p in run.phases if not p["final"]) for run in lines[0].row.every]
+
+    (empty,) = set(shipped(scenes, default=False)[1:])
+    follower = [x for x in scenes.lines if x.row.method == "random-policy" and "sharing=0.422" in x.label]
+    (drawn,) = {run.steps for run in follower[0].row.every[1:]}
+    assert f"with {drawn:,} steps instead of {empty:,};" in text
+    assert (
+        f"hard-sharing network with {round(float(np.mean(shipped(scenes, default=True))))} steps instead of 1,500"
+        in text
+    )
+    assert round(float(np.mean(shipped(pacs, default=True))), -2) == 900 and "some 900 steps instead of 1,500" in text
+    mmac = {m: float(row["macs"]) / 1e6 for m, row in plain(rows("cost", "pacs-*")).items()}
+    assert f"{mmac['random-policy']:.1f} MMAC) is 10.8" in text and f"({mmac['adashare default']:.1f} MMAC)" in text
+    (effects,) = (ROOT / "results/tables").glob("effects-*.csv")
+    over = read_rows(effects)
+    assert (
+        f"(p {float(over['adashare']['p']):.2f}, corrected over the four rows".replace("0.", ".") in text
+        and len(over) == 4
+    )
 
 
 TRIPLE = re.compile(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]")

@@ -58,7 +58,7 @@ def draw(content: dict[str, Any]) -> Figure:
     axes.set_xticks(range(len(tasks)), [style.shorten(t, 22).replace(" (", "\n(") for t in tasks])
     if style.stacked():
         axes.tick_params(axis="x", labelrotation=35)
-    axes.set_yticks(range(len(rows)), [style.shorten(row["label"], 18 if style.stacked() else 40) for row in rows])
+    axes.set_yticks(range(len(rows)), [style.shorten(row["label"], 18 if style.stacked() else 46) for row in rows])
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
